@@ -1,0 +1,58 @@
+"""How a run was trained: machine, software and code, kept beside its numbers."""
+import functools
+import hashlib
+import json
+import os
+import platform
+import socket
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+
+def environment_row(threads: int) -> dict:
+    """The row of the store's `environments` for a run with this many threads; `digest` names all of it but the host."""
+    row = _machine() | {"threads": threads}
+    named = {name: value for name, value in row.items() if name != "host"}
+    return row | {"digest": hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()}
+
+
+def count_cores() -> int:
+    """Cores that this process may use, by its affinity and its control group."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    limit = Path("/sys/fs/cgroup/cpu.max")
+    if limit.exists():
+        quota, period = limit.read_text().split()
+        if quota != "max":
+            cores = min(cores, max(1, int(quota) // int(period)))
+    return cores
+
+
+@functools.cache
+def _machine() -> dict:
+    return {"host": socket.gethostname(), "processor": _processor(), "cores": count_cores(),
+            "platform": platform.platform(terse=True), "python": platform.python_version(),
+            "tensorflow": version("tensorflow"), "tf_models": version("tf-models-official"), "numpy": version("numpy"),
+            "code": _revision()}
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        names = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+        if names:
+            return names[0]
+    return platform.processor() or platform.machine()
+
+
+def _revision() -> str | None:
+    """The commit of the code, with a + when files differ from it; None outside a repository."""
+    here = Path(__file__).parent
+
+    def git(*words):
+        return subprocess.run(["git", *words], cwd=here, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return git("rev-parse", "--short=12", "HEAD") + ("+" if git("status", "--porcelain", "--", ".") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None

@@ -1,0 +1,257 @@
+"""Trains one instance of one configuration: from its rows and its checkpoint to a `RunResult`."""
+import gc
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from common.config import RunConfig
+from common.data import Batch, Tokens, by_length, get_tokens, load_glue, seed_of, split, training_batches
+from common.environment import environment_row
+from common.metrics import score
+from common.tasks import TASKS, Task
+
+EVALUATION_TOKENS = 4096
+"""Tokens of a piece when nothing is learnt; larger is no faster."""
+LOSSES = 20
+"""Points of the training loss curve that a run keeps."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker needs to train one run; small and picklable."""
+
+    config: RunConfig
+    instance: int
+    checkpoint: object
+    """A `common.fetch.Checkpoint`."""
+    data_folder: Path
+    """Where the task's TSV files are."""
+    cache: Path
+    threads: int = 1
+    """Threads of the matrix products; a different number rounds differently."""
+
+
+@dataclass
+class RunResult:
+    """Everything that a run measured."""
+
+    environment: dict
+    diverged: bool = False
+    training_seconds: float = 0.0
+    total_seconds: float = 0.0
+    measurements: list[tuple[str, str, int, float, float]] = field(default_factory=list)
+    """(split, metric, step, epoch, value)"""
+    evaluations: list[dict] = field(default_factory=list)
+    """One row for each evaluation set, named as the columns of the store."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is."""
+
+    step: int
+    steps: int
+    message: str = ""
+
+
+def train_run(job: Job, report: Callable[[Progress], None] = lambda progress: None) -> RunResult:
+    """Trains and evaluates one run.
+
+    The same job gives the same numbers bit for bit on the same machine, software and number of threads.
+
+    Args:
+      report: called after every step.
+
+    Returns:
+      The curves and scores; a run whose loss is not finite ends early as diverged and has no scores.
+    """
+    began = time.monotonic()
+    _set_up_tensorflow(job.threads)
+    task = TASKS[job.config.task]
+    report(Progress(0, 0, "reading"))
+    data = load_glue(task, job.data_folder, allow_other_rows=True)
+    if data.digest != job.config.data:
+        raise RuntimeError(f"the files in {job.data_folder} changed while the study ran")
+    tokens = get_tokens(data, job.checkpoint.vocab, job.config.max_length, job.cache)
+    rows = len(tokens["train"]) if job.config.limit_train is None else min(job.config.limit_train, len(tokens["train"]))
+    training, validation = split(rows, job.config.validation, job.config.split_seed)
+    trainer = Trainer(job, task, tokens)
+    result = RunResult(environment_row(job.threads))
+    _run_epochs(trainer, job.config, job.instance, tokens["train"], training, validation, result, report)
+    if not result.diverged:
+        report(Progress(trainer.steps_done, trainer.steps_done, "evaluating"))
+        for name in task.evaluation_rows:
+            row = score(task, tokens[name].labels, trainer.predict(tokens[name]))
+            result.diverged |= row is None
+            if row is not None:
+                result.evaluations.append({"evaluation_set": name, **row})
+    if result.diverged:
+        result.evaluations.clear()
+    result.total_seconds = time.monotonic() - began
+    return result
+
+
+def count_steps(config: RunConfig, training_rows: int) -> int:
+    """Optimizer steps of a run."""
+    return config.steps or config.epochs * (training_rows // config.batch_size)
+
+
+def _run_epochs(trainer, config, instance, tokens, training, validation, result, report) -> None:
+    """Trains to the last step, validating after every epoch; fills in the measurements of the result."""
+    in_epoch = len(training) // config.batch_size
+    steps = count_steps(config, len(training))
+    order = seed_of("order", config.seed, instance if config.vary == "head,order" else 0)
+    masks = seed_of("masks", config.seed, instance if config.vary == "head,order" else 0)
+    trainer.start(config, steps, instance, masks)
+    losses, reported = [], 0
+    for step, rows in enumerate(training_batches(training, config.batch_size, steps, order), 1):
+        began = time.monotonic()
+        loss = trainer.step(tokens, rows)
+        result.training_seconds += time.monotonic() - began
+        losses.append(loss)
+        report(Progress(step, steps))
+        if not np.isfinite(loss):
+            result.diverged = True
+            result.measurements.append(("train", "loss", step, step / in_epoch, loss))
+            return
+        if step * LOSSES // steps > reported:
+            reported = step * LOSSES // steps
+            result.measurements += [("train", "loss", step, step / in_epoch, float(np.mean(losses))),
+                                    ("train", "learning_rate", step, step / in_epoch, trainer.learning_rate(step - 1))]
+            losses = []
+        if step % in_epoch == 0 or step == steps:
+            row = score(trainer.task, tokens.labels[validation], trainer.predict(tokens, validation))
+            if row is None:
+                result.diverged = True
+                return
+            metrics = {row["metric"], "loss"} | ({"accuracy"} if row["accuracy"] is not None else set())
+            result.measurements += [("validation", metric, step, step / in_epoch, row[metric])
+                                    for metric in sorted(metrics) if row[metric] is not None]
+
+
+class Trainer:
+    """A classifier at work on one task.
+
+    Args:
+      job: what to train.
+      task: its task.
+      tokens: encoded rows of every set, to find the words that occur.
+    """
+
+    def __init__(self, job: Job, task: Task, tokens: dict[str, Tokens]):
+        import tensorflow as tf
+
+        from common import model
+
+        self.task = task
+        self.steps_done = 0
+        words = np.unique(np.concatenate([[0], *(each.ids for each in tokens.values())]))
+        self._place = np.zeros(job.checkpoint.config["vocab_size"], np.int32)
+        self._place[words] = np.arange(len(words))
+        self.model = model.build_classifier(job.checkpoint.config, task.outputs, job.config.dropout, len(words))
+        model.load_weights(self.model, model.get_weights(job.checkpoint, job.cache), words)
+        self._variables = self.model.trainable_variables
+        self._generators = [layer._random_generator._generator for layer in self.model._flatten_layers()
+                            if type(layer).__name__ == "Dropout" and layer.rate > 0]
+        inputs = [tf.TensorSpec([None, None], tf.int32)] * 3
+        labels = tf.TensorSpec([None], tf.float32 if task.is_regression else tf.int32)
+        scalar = tf.TensorSpec([], tf.int64)
+        self._logits = tf.function(self._logits, input_signature=inputs)
+        self._gradients = tf.function(self._gradients, input_signature=[*inputs, labels, tf.TensorSpec([], tf.float32),
+                                                                        scalar, scalar, scalar])
+        # Without their shapes given, the functions below would be traced anew for every number of tokens.
+        self._shapes = [tf.type_spec_from_value(gradient)
+                        for gradient in self._gradients.get_concrete_function().structured_outputs[1]]
+        self._add = tf.function(_add, input_signature=[self._shapes] * 2)
+        gc.collect()
+        gc.freeze()  # the graph's many objects live as long as the process: never scan them again
+
+    def start(self, config: RunConfig, steps: int, instance: int, mask_seed: int) -> None:
+        """Initial values for a run of `steps` steps."""
+        import tensorflow as tf
+
+        from common import model
+
+        model.reset_head(self.model, model.head_seed(config, instance))
+        self._optimizer = model.build_optimizer(config, steps)
+        self._schedule = model.build_schedule(config, steps)
+        self._apply = tf.function(self._apply_gradients, input_signature=[self._shapes])
+        self._mask_seed = mask_seed
+        self.steps_done = 0
+
+    def learning_rate(self, step: int) -> float:
+        """The rate that the optimizer uses at this step, counted from 0."""
+        return float(self._schedule(step))
+
+    def step(self, tokens: Tokens, rows: np.ndarray) -> float:
+        """One optimizer step on these rows; returns their mean loss before it.
+
+        The rows are cut by length into pieces whose gradients add up to the batch's: the same step, less padding.
+        """
+        loss, gradients = 0.0, None
+        for piece, chosen in enumerate(by_length(rows, tokens.lengths)):
+            batch = tokens.batch(chosen)
+            part, more = self._gradients(*self._inputs(batch), batch.labels, float(len(rows)), self._mask_seed,
+                                         self.steps_done, piece)
+            loss += float(part)
+            gradients = more if gradients is None else self._add(gradients, more)
+        self._apply(gradients)
+        self.steps_done += 1
+        return loss
+
+    def predict(self, tokens: Tokens, rows: np.ndarray | None = None) -> np.ndarray:
+        """Logits, float32 [rows, outputs], of every one of these rows, in their order."""
+        rows = np.arange(len(tokens)) if rows is None else rows
+        logits = np.empty((len(tokens), self.task.outputs), np.float32)
+        for chosen in by_length(rows, tokens.lengths, EVALUATION_TOKENS):
+            logits[chosen] = self._logits(*self._inputs(tokens.batch(chosen))).numpy()
+        return logits[rows]
+
+    def _apply_gradients(self, gradients):
+        self._optimizer.apply_gradients(zip(gradients, self._variables))
+
+    def _inputs(self, batch: Batch) -> tuple:
+        return self._place[batch.ids], batch.mask, batch.types
+
+    def _logits(self, ids, mask, types):
+        return self.model({"input_word_ids": ids, "input_mask": mask, "input_type_ids": types}, training=False)
+
+    def _gradients(self, ids, mask, types, labels, rows, seed, step, piece):
+        """Loss and gradients of a piece, as shares of the mean over `rows` rows."""
+        import tensorflow as tf
+
+        for layer, generator in enumerate(self._generators):
+            # Dropout masks are a function of seed, step, piece and layer: no state of theirs has to be saved.
+            generator.reset_from_key_counter(seed * 1024 + layer, tf.stack([tf.zeros_like(step), step * 65536 + piece]))
+        with tf.GradientTape() as tape:
+            logits = self.model({"input_word_ids": ids, "input_mask": mask, "input_type_ids": types}, training=True)
+            if self.task.is_regression:
+                losses = tf.square(logits[:, 0] - labels)
+            else:
+                losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+            loss = tf.reduce_sum(losses) / rows
+        return loss, tape.gradient(loss, self._variables)
+
+
+def _add(first, second):
+    import tensorflow as tf
+
+    return [tf.IndexedSlices(tf.concat([a.values, b.values], 0), tf.concat([a.indices, b.indices], 0), a.dense_shape)
+            if isinstance(a, tf.IndexedSlices) else a + b for a, b in zip(first, second)]
+
+
+def _set_up_tensorflow(threads: int) -> None:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import tensorflow as tf
+    import tf_keras
+
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    # With more than one, bit-equality is lost even under op determinism, at no gain in speed.
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    tf.config.experimental.enable_op_determinism()
+    tf_keras.utils.set_random_seed(0)
+    tf_keras.backend.experimental.enable_tf_random_generator()
