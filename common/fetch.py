@@ -1,6 +1,7 @@
 """The checkpoint and the GLUE files: download, verify, unpack, and keep in the cache.
 
-Everything from outside is untrusted until its SHA-256 matches; a file or folder appears in the cache whole or not at all:
+What comes from outside is untrusted until its SHA-256 matches; a file or folder appears in the cache whole or not at
+all:
 
     downloads/   files as they came; `.part` is one under way, `.bad` one whose digest was wrong
     checkpoints/ <SHA-256 of the zip>/: the four files and a manifest.json
@@ -70,7 +71,8 @@ _GLUE = "https://dl.fbaipublicfiles.com/glue/data/"
 _SENTEVAL = "https://dl.fbaipublicfiles.com/senteval/senteval_data/"
 SOURCES = {
     "CoLA": (Source(_GLUE + "CoLA.zip", "f212fcd832b8f7b435fb991f101abf89f96b933ab400603bf198960dfc32cbff", 376971),),
-    "SST-2": (Source(_GLUE + "SST-2.zip", "d67e16fb55739c1b32cdce9877596db1c127dc322d93c082281f64057c16deaa", 7439277),),
+    "SST-2": (Source(_GLUE + "SST-2.zip",
+                     "d67e16fb55739c1b32cdce9877596db1c127dc322d93c082281f64057c16deaa", 7439277),),
     "MRPC": (
         Source(_SENTEVAL + "msr_paraphrase_train.txt",
                "60a9b09084528f0673eedee2b69cb941920f0b8cd0eeccefc464a98768457f89", 1047044),
@@ -80,15 +82,18 @@ SOURCES = {
                "data%2Fmrpc_dev_ids.tsv?alt=media&token=ec5c0836-31d5-48f4-b431-7480817f1adc",
                "971d7767d81b997fd9060ade0ec23c4fc31cbb226a55d1bd4a1bac474eb81dc7", 6222)),
     "QQP": (Source(_GLUE + "QQP.zip", "40e7c862c04eb26ee04b67fd900e76c45c6ba8e6d8fab4f8f1f8072a1a3fbae0", 41696084),),
-    "STS-B": (Source(_GLUE + "STS-B.zip", "e60a6393de5a8b5b9bac5020a1554b54e3691f9d600b775bd131e613ac179c85", 802872),),
-    "MNLI": (Source(_GLUE + "MNLI.zip", "e7c1d896d26ed6caf700110645df426cc2d8ebf02a5ab743d5a5c68ac1c83633", 312783507),),
+    "STS-B": (Source(_GLUE + "STS-B.zip",
+                     "e60a6393de5a8b5b9bac5020a1554b54e3691f9d600b775bd131e613ac179c85", 802872),),
+    "MNLI": (Source(_GLUE + "MNLI.zip",
+                    "e7c1d896d26ed6caf700110645df426cc2d8ebf02a5ab743d5a5c68ac1c83633", 312783507),),
     "SNLI": (Source("https://nlp.stanford.edu/projects/snli/snli_1.0.zip",
                     "afb3d70a5af5d8de0d9d81e2637e0fb8c22d1235c2749d83125ca43dab0dbd3e", 94550081),),
-    "QNLI": (Source(_GLUE + "QNLIv2.zip", "e634e78627a29adaecd4f955359b22bf5e70f2cbd93b493f2d624138a0c0e5f5", 10627589),),
+    "QNLI": (Source(_GLUE + "QNLIv2.zip",
+                    "e634e78627a29adaecd4f955359b22bf5e70f2cbd93b493f2d624138a0c0e5f5", 10627589),),
     "RTE": (Source(_GLUE + "RTE.zip", "6bf86de103ecd335f3441bd43574d23fef87ecc695977a63b82d5efb206556ee", 697150),),
     "WNLI": (Source(_GLUE + "WNLI.zip", "ae0e8e4d16f4d46d4a0a566ec7ecceccfd3fbfaa4a7a4b4e02848c0f2561ac46", 28999),),
 }
-"""Task -> its official files. Sizes and digests are those of TensorFlow Datasets (url_checksums/glue.txt and snli.txt)."""
+"""Task -> its official files. Sizes and digests: TensorFlow Datasets' url_checksums."""
 
 CHECKPOINT_FILES = ("bert_config.json", "vocab.txt", "bert_model.ckpt.index", "bert_model.ckpt.data-00000-of-00001")
 _CONFIG_KEYS = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
@@ -199,8 +204,8 @@ def get_checkpoint(where: str | None, cache: Path) -> Checkpoint:
     """The checkpoint at `where`, fetched, unpacked and checked; an archive is fetched and unpacked only once.
 
     Args:
-      where: a zip file or a folder in Google's layout, the http(s) address of such a zip (`#sha256=<hex>` behind it pins
-        its digest), or None for Google's BERT-mini.
+      where: a zip file or a folder in Google's layout, the http(s) address of such a zip (`#sha256=<hex>` behind it
+        pins its digest), or None for Google's BERT-mini.
       cache: the cache folder.
 
     Raises:
@@ -214,11 +219,12 @@ def get_checkpoint(where: str | None, cache: Path) -> Checkpoint:
     path = Path(where).expanduser()
     if path.is_dir():
         folder = _find_checkpoint_folder(path)
-        return Checkpoint(path.resolve().name, folder, _content_digest(folder), None, _check_checkpoint(folder, where))
+        config = _check_checkpoint(folder, where)
+        return Checkpoint(path.resolve().name, folder, _content_digest(folder), None, config)
     if path.is_file():
-        return _unpack_checkpoint(path, path.stem, cache)
-    raise UserError(f"there is no checkpoint at {where}; --checkpoint takes a zip file, a folder, or the http(s) address "
-                    "of a zip file")
+        return _unpack_checkpoint(path, where, path.stem, cache)
+    raise UserError(f"there is no checkpoint at {where}; --checkpoint takes a zip file, a folder, or the http(s) "
+                    "address of a zip file")
 
 
 def _split_pin(where: str) -> tuple[str, str | None]:
@@ -227,19 +233,19 @@ def _split_pin(where: str) -> tuple[str, str | None]:
         return url, None
     pin = re.fullmatch(r"sha256=([0-9a-fA-F]{64})", fragment)
     if not pin:
-        raise UserError(f"the checkpoint's address ends in #{fragment}; only #sha256= and 64 hexadecimal digits may stand "
-                        "there")
+        raise UserError(f"the checkpoint's address ends in #{fragment}; only #sha256= and 64 hexadecimal digits may "
+                        "stand there")
     return url, pin[1].lower()
 
 
 def _fetch_checkpoint(url: str, sha256: str | None, cache: Path) -> Checkpoint:
     name = PurePosixPath(_file_name(url)).stem
-    known = sha256 and _find_unpacked(sha256, name, cache)
-    if known:
-        return known
+    unpacked = _find_unpacked(sha256, name, cache) if sha256 else None
+    if unpacked:
+        return unpacked
     archive = download(url, sha256=sha256, size=None, cache=cache, by_hand=_CHECKPOINT_BY_HAND)
     try:
-        return _unpack_checkpoint(archive, name, cache)
+        return _unpack_checkpoint(archive, _shown(url), name, cache)
     except UserError:
         archive.unlink(missing_ok=True)  # what an unpinned address gave today may be mended tomorrow
         raise
@@ -255,23 +261,23 @@ def _find_checkpoint_folder(folder: Path) -> Path:
     return inner[0] if inner else folder
 
 
-def _unpack_checkpoint(path: Path, name: str, cache: Path) -> Checkpoint:
+def _unpack_checkpoint(path: Path, where: str, name: str, cache: Path) -> Checkpoint:
     with open(path, "rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         folder = cache / "checkpoints" / sha256
         with _locked(cache, f"checkpoint-{sha256}"):
             if not _find_unpacked(sha256, name, cache):
                 with _new_folder(folder) as new:
-                    _unpack(file, str(path), {name: name for name in CHECKPOINT_FILES}, new)
-                    _check_checkpoint(new, str(path))
-                    sizes = {name: (new / name).stat().st_size for name in CHECKPOINT_FILES}
+                    _unpack(file, where, {wanted: wanted for wanted in CHECKPOINT_FILES}, new)
+                    _check_checkpoint(new, where)
+                    sizes = {wanted: (new / wanted).stat().st_size for wanted in CHECKPOINT_FILES}
                     manifest = {"digest": _content_digest(new), "sizes": sizes}
                     (new / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
     return _find_unpacked(sha256, name, cache)
 
 
 def _find_unpacked(sha256: str, name: str, cache: Path) -> Checkpoint | None:
-    """The checkpoint from this archive; None where it was not unpacked or its files are no longer as long as they were."""
+    """The checkpoint from this archive; None where it was not unpacked, or its files have other lengths now."""
     folder = cache / "checkpoints" / sha256
     try:
         manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
@@ -279,7 +285,7 @@ def _find_unpacked(sha256: str, name: str, cache: Path) -> Checkpoint | None:
             return None
         config = json.loads((folder / "bert_config.json").read_text("utf-8"))
         return Checkpoint(name, folder, manifest["digest"], sha256, config)
-    except (FileNotFoundError, ValueError, KeyError):
+    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
 
@@ -359,7 +365,7 @@ def _check_glue_folder(task: Task, glue_dir: Path) -> Path:
     if missing:
         problem = f"missing split {missing[0]} in {folder}" if folder.is_dir() else f"there is no folder {folder}"
         ready = [name for name, other in TASKS.items() if not _missing_files(other, glue_dir / name)]
-        raise UserError(f"{problem}; complete tasks in {glue_dir}: {', '.join(ready) or 'none'}; add the files, or leave "
+        raise UserError(f"{problem} (complete tasks there: {', '.join(ready) or 'none'}); add the files, or leave "
                         "--glue-dir out to fetch them")
     return folder
 
@@ -398,7 +404,8 @@ def _divide_mrpc(train: Path, test: Path, dev_ids: Path, folder: Path) -> None:
 
 # -- archives
 
-def _unpack(file: BinaryIO, where: str, wanted: dict[str, str], folder: Path, optional: dict[str, str] | None = None):
+def _unpack(file: BinaryIO, where: str, wanted: dict[str, str], folder: Path, optional: dict[str, str] | None = None
+            ) -> None:
     """Writes the wanted members of a zip into `folder`, by stream and under names of our own.
 
     Args:
@@ -456,8 +463,8 @@ def _check_members(members: dict[str, zipfile.ZipInfo], archive_size: int) -> No
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise _Refused(f"its {name} is compressed by a method other than deflate")
         if member.file_size > MAX_RATIO * member.compress_size + 1024:
-            raise _Refused(f"its {name} would grow {member.file_size // max(member.compress_size, 1)} times, as in a zip "
-                           "bomb")
+            times = member.file_size // max(member.compress_size, 1)
+            raise _Refused(f"its {name} would grow to {times} times its size, as in a zip bomb")
     if sum(member.compress_size for member in members.values()) > archive_size:
         raise _Refused("its members overlap")
     if sum(member.file_size for member in members.values()) > MAX_BYTES:
@@ -475,7 +482,7 @@ def _copy_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path
 # -- downloads
 
 class _Failed(Exception):
-    """A try to fetch a file that failed: why, whether another try is in vain, and how long the server wants us to wait."""
+    """A failed try to fetch a file: why, whether another one is in vain, and how long the server wants us to wait."""
 
     def __init__(self, reason: str, *, final: bool = False, wait: float | None = None):
         super().__init__(reason)
@@ -484,7 +491,8 @@ class _Failed(Exception):
 
 
 @_disk_errors_told()
-def download(url: str, *, sha256: str | None, size: int | None, cache: Path, by_hand: str = _CHECKPOINT_BY_HAND) -> Path:
+def download(url: str, *, sha256: str | None, size: int | None, cache: Path,
+             by_hand: str = _CHECKPOINT_BY_HAND) -> Path:
     """The file at `url`, from the cache or fetched into it; an interrupted download goes on where it stopped.
 
     A file with a known digest is asked of BERT_GLUE_MIRROR, if that is set: its bytes need no trust.
@@ -532,10 +540,7 @@ def _fetch(address: str, path: Path, sha256: str | None, size: int | None) -> No
         session.hooks["response"].append(_refuse_downgrade)
         for attempt in range(TRIES):
             try:
-                try:
-                    resumed = _receive(session, address, part, size)
-                except (requests.RequestException, UnicodeError) as error:
-                    raise _explain(error, part) from None
+                resumed = _receive(session, address, part, size)
                 if sha256 and _sha256(part) != sha256:
                     _move_away(part, path)
                     raise _Failed("its SHA-256 is not the official one", final=not resumed)
@@ -551,36 +556,42 @@ def _fetch(address: str, path: Path, sha256: str | None, size: int | None) -> No
 
 def _receive(session, address: str, part: Path, size: int | None) -> bool:
     """One try: adds to `part` what it lacks. Says whether it was begun by an earlier try."""
-    from tqdm import tqdm
+    import requests
 
-    etag = _etag_of(part)
-    start = part.stat().st_size if part.exists() and etag.exists() else 0
+    start = part.stat().st_size if part.exists() and _etag_of(part).exists() else 0
     headers = {"Accept-Encoding": "identity"}
     if start:
-        headers |= {"Range": f"bytes={start}-", "If-Range": etag.read_text("latin-1")}
-    with session.get(address, headers=headers, stream=True, timeout=(CONNECT_SECONDS, STALL_SECONDS)) as response:
-        _check_status(response, part)
-        if response.status_code == 206:
-            total = _check_range(response, start, part)
-        else:
-            start, total = 0, _begin(response, part)
-        if size is not None and total not in (None, size):
-            _discard(part)
-            raise _Failed(f"it has {total} bytes there, but the official file has {size}", final=True)
-        expected = size if total is None else total
-        quiet = None if expected and expected > PROGRESS_BYTES else True  # None: quiet where stderr is no terminal
-        with open(part, "ab") as file, tqdm(desc=_file_name(address), total=expected, initial=start, unit="B",
-                                            unit_scale=True, disable=quiet) as progress:
-            for chunk in response.iter_content(1 << 16):
-                if file.tell() + len(chunk) > (expected or MAX_BYTES):
-                    _discard(part)
-                    raise _Failed(f"more than {expected or MAX_BYTES} bytes came", final=True)
-                file.write(chunk)
-                progress.update(len(chunk))
-            if expected is not None and file.tell() < expected:
-                raise _Failed(f"only {file.tell()} of {expected} bytes came")
-            _sync(file)
-    return start > 0
+        headers |= {"Range": f"bytes={start}-", "If-Range": _etag_of(part).read_text("latin-1")}
+    try:
+        with session.get(address, headers=headers, stream=True, timeout=(CONNECT_SECONDS, STALL_SECONDS)) as response:
+            _check_status(response, part)
+            resumes = response.status_code == 206
+            total = _check_range(response, start, part) if resumes else _begin(response, part)
+            if size is not None and total not in (None, size):
+                _discard(part)
+                raise _Failed(f"it has {total} bytes there, but the official file has {size}", final=True)
+            _append(response, part, size if total is None else total)
+    except (requests.RequestException, ValueError) as error:
+        raise _explain(error, part) from None
+    return resumes
+
+
+def _append(response, part: Path, expected: int | None) -> None:
+    """Writes the body to the end of `part`, up to the expected length of the whole file."""
+    from tqdm import tqdm
+
+    quiet = None if expected and expected > PROGRESS_BYTES else True  # None: quiet where stderr is no terminal
+    with open(part, "ab") as file, tqdm(desc=_file_name(response.url), total=expected, initial=file.tell(), unit="B",
+                                        unit_scale=True, disable=quiet) as progress:
+        for chunk in response.iter_content(1 << 16):
+            if file.tell() + len(chunk) > (expected or MAX_BYTES):
+                _discard(part)
+                raise _Failed(f"more than {expected or MAX_BYTES} bytes came", final=True)
+            file.write(chunk)
+            progress.update(len(chunk))
+        if expected is not None and file.tell() < expected:
+            raise _Failed(f"only {file.tell()} of {expected} bytes came")
+        _sync(file)
 
 
 def _begin(response, part: Path) -> int | None:
@@ -600,7 +611,7 @@ def _check_status(response, part: Path) -> None:
         if code == 416:  # the file is not as long as our beginning of it
             _discard(part)
         wait = response.headers.get("Retry-After", "")
-        raise _Failed(f"the server answered {code} ({response.reason})"[:100], final=code < 500 and code not in (408, 416, 429),
+        raise _Failed(f"the server answered with status {code}", final=code < 500 and code not in (408, 416, 429),
                       wait=int(wait) if re.fullmatch("[0-9]{1,9}", wait) else None)
     if response.headers.get("Content-Encoding", "identity") != "identity":
         raise _Failed("it comes compressed although that was not asked for", final=True)
@@ -636,10 +647,11 @@ def _explain(error: Exception, part: Path) -> _Failed:
         return _Failed("it is redirected in circles", final=True)
     if isinstance(error, requests.Timeout):
         return _Failed("the server does not answer")
-    if isinstance(error, ValueError) and not isinstance(error, requests.JSONDecodeError):
+    if isinstance(error, ValueError):
         return _Failed("that is no valid http or https address", final=True)
-    if part.exists() and part.stat().st_size:
-        return _Failed(f"the connection broke off or stalled after {part.stat().st_size} bytes")
+    received = part.stat().st_size if part.exists() else 0
+    if received:
+        return _Failed(f"the connection stalled or broke off after {received} bytes")
     return _Failed("there is no connection")
 
 

@@ -1,0 +1,210 @@
+"""The command line that the studies share, and the way from it to trained runs."""
+import argparse
+import dataclasses
+import os
+import sys
+import traceback
+from pathlib import Path
+
+from common import UserError
+from common.study import Study
+
+EPILOG = """exit status: 0 all that was asked for is in the store; 1 a run failed; 2 something for you to mend (flag, file,
+download, store); 130 and 143 stopped by Ctrl-C and SIGTERM, with nothing half-written"""
+
+
+def build_parser(study: Study, doc: str) -> argparse.ArgumentParser:
+    """Flags of a study; defaults are the study's own."""
+    parser = argparse.ArgumentParser(description=doc, epilog=EPILOG, allow_abbrev=False,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    what = parser.add_argument_group("what to train")
+    what.add_argument("--instances", type=_whole("instances"), default=study.instances, metavar="N",
+                      help="have N trained instances of every configuration (default: %(default)s)")
+    what.add_argument("--task", "--tasks", dest="tasks", nargs="+", metavar="TASK", default=list(study.tasks),
+                      help=f"GLUE tasks (default: {' '.join(study.tasks)})")
+    what.add_argument("--batch-sizes", type=_whole("batch size"), nargs="+", metavar="B", default=list(study.batch_sizes),
+                      help=f"batch sizes (default: {' '.join(map(str, study.batch_sizes))})")
+    what.add_argument("--rates", type=_positive, nargs="+", metavar="R", default=list(study.peak_learning_rates),
+                      help=f"peak learning rates (default: {' '.join(f'{r:g}' for r in study.peak_learning_rates)})")
+    what.add_argument("--epochs", type=_whole("epochs"), default=study.epochs, metavar="E",
+                      help="passes over the training split (default: %(default)s)")
+    what.add_argument("--limit-train", type=_whole("row limit"), metavar="N",
+                      help="quick look: use the first N training rows (kept apart from full runs)")
+    given = parser.add_argument_group("input")
+    given.add_argument("--checkpoint", default=os.environ.get("BERT_GLUE_CHECKPOINT"), metavar="FILE|FOLDER|URL",
+                       help="BERT checkpoint in Google's zip layout (default: $BERT_GLUE_CHECKPOINT, else Google's "
+                            "BERT-mini, downloaded once)")
+    given.add_argument("--glue-dir", default=os.environ.get("BERT_GLUE_DIR"), metavar="FOLDER",
+                       help="folder with TASK/train.tsv and so on (default: $BERT_GLUE_DIR, else downloaded once)")
+    given.add_argument("--allow-other-rows", action="store_true",
+                       help="accept files whose row counts differ from the official ones")
+    given.add_argument("--demo", action="store_true", help="run on a small made-up sample, all of it in demo/")
+    how = parser.add_argument_group("how")
+    how.add_argument("--db", default="results.db", metavar="FILE|URL", help="the results store (default: %(default)s)")
+    how.add_argument("--workers", type=_whole("workers"), metavar="N",
+                     help="runs at a time (default: as many as the machine carries)")
+    how.add_argument("--threads", type=_whole("threads"), default=1, metavar="N",
+                     help="threads of each run; another number rounds differently (default: %(default)s)")
+    how.add_argument("--dry-run", action="store_true", help="show what is there and what would be trained, and stop")
+    how.add_argument("--retry-failed", action="store_true", help="try runs again that failed three times")
+    how.add_argument("--fail-fast", action="store_true", help="stop at the first run that fails")
+    how.add_argument("--debug", action="store_true", help="show tracebacks")
+    return parser
+
+
+def main(study: Study, doc: str, arguments: list[str] | None = None) -> int:
+    """Runs a study from the command line; returns the exit status."""
+    options = build_parser(study, doc).parse_args(arguments)
+    study = dataclasses.replace(study, tasks=tuple(options.tasks), batch_sizes=tuple(options.batch_sizes),
+                                peak_learning_rates=tuple(options.rates), epochs=options.epochs,
+                                instances=options.instances)
+    return guarded(lambda: _run(study, options), options.debug)
+
+
+def guarded(action, debug: bool) -> int:
+    """The exit status of an action; what the user must mend is said in one sentence."""
+    from common.study import Terminated
+
+    try:
+        return action()
+    except UserError as error:
+        if debug:
+            traceback.print_exc()
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped; what was finished is in the store, call again to go on", file=sys.stderr)
+        return 130
+    except Terminated:
+        print("terminated; what was finished is in the store, call again to go on", file=sys.stderr)
+        return 143
+
+
+def _run(study: Study, options) -> int:
+    from common.data import load_glue, split
+    from common.environment import count_cores
+    from common.fetch import cache_dir, get_checkpoint, get_glue_folder
+    from common.store import Store
+    from common.study import check_batch_size, find_needs
+    from common.tasks import get_task
+
+    if options.demo:
+        from common.demo import use_demo
+
+        use_demo(options)
+    tasks = [get_task(name) for name in dict.fromkeys(study.tasks)]
+    cache = cache_dir()
+    checkpoint = get_checkpoint(options.checkpoint, cache)
+    folders = {task.name: get_glue_folder(task, options.glue_dir, cache) for task in tasks}
+    data = {task.name: load_glue(task, folders[task.name], allow_other_rows=options.allow_other_rows) for task in tasks}
+    configs = _configs(study, options, checkpoint, data)
+    for config in configs:
+        rows = len(data[config.task].sets["train"])
+        training, _ = split(min(rows, config.limit_train or rows), config.validation, config.split_seed)
+        check_batch_size(config, len(training))
+    store = Store(options.db) if not options.dry_run or _exists(options.db) else None
+    needs = find_needs(store, configs, study.instances, options.retry_failed)
+    workers = options.workers or _default_workers(count_cores(), options.threads)
+    if options.dry_run:
+        _print_plan(needs, workers)
+        return 0
+    store.plan(study.name, {need.config: need.wanted for need in needs}, study.instances,
+               checkpoint=checkpoint.row(), data=[row for each in data.values() for row in each.rows()],
+               retry_failed=options.retry_failed)
+    return _train(store, needs, workers, options, checkpoint, folders, cache)
+
+
+def _configs(study: Study, options, checkpoint, data) -> list:
+    from common.config import RunConfig
+
+    configs = [RunConfig(task=task, data=data[task].digest, checkpoint=checkpoint.digest, batch_size=batch_size,
+                         peak_learning_rate=rate, epochs=study.epochs, limit_train=options.limit_train)
+               for task, batch_size, rate in study.cells()]
+    return list(dict.fromkeys(configs))
+
+
+def _train(store, needs, workers: int, options, checkpoint, folders, cache: Path) -> int:
+    from common.progress import Display, name_run, show_seconds
+    from common.study import Driver, Job, stopping_on_sigterm
+    from common.workers import FreshProcesses
+
+    total = sum(len(need.missing) for need in needs)
+    given_up = [(need.config, number) for need in needs for number in need.given_up]
+    if total:
+        known = [need for need in needs if need.missing and need.seconds]
+        estimate = sum(len(need.missing) * need.seconds for need in known) / workers
+        print(f"{total} runs to train, {workers} at a time"
+              + (f", about {show_seconds(estimate)}" if len(known) == len([n for n in needs if n.missing]) else ""),
+              file=sys.stderr)
+    display = Display(total, min(workers, total))
+    executor = FreshProcesses(workers, display.progress)
+    driver = Driver(store, executor, workers,
+                    lambda config, instance: Job(config, instance, checkpoint, folders[config.task], cache,
+                                                 options.threads),
+                    display, fail_fast=options.fail_fast)
+    with stopping_on_sigterm():
+        try:
+            driver.run(needs)
+        finally:
+            executor.kill()
+            display.close()
+    for claim, error in driver.failures:
+        print(f"failed: {name_run(claim.config, claim.instance)}: {error}", file=sys.stderr)
+    for config, number in given_up:
+        print(f"failed: {name_run(config, number)} failed three times; --retry-failed tries again", file=sys.stderr)
+    if driver.failures or given_up:
+        return 1
+    print(f"{sum(len(need.wanted) for need in needs)} runs of the study are in {store.name}"
+          + ("" if total else "; nothing was missing"), file=sys.stderr)
+    return 0
+
+
+def _print_plan(needs, workers: int) -> None:
+    """One line for each configuration: have, need, will run, and an estimate from stored times."""
+    from tabulate import tabulate
+
+    from common.progress import show_seconds
+
+    rows = [[need.config.task, need.config.batch_size, f"{need.config.peak_learning_rate:g}", need.config.epochs, need.have,
+             len(need.wanted), len(need.missing), len(need.given_up) or "",
+             show_seconds(need.seconds * len(need.missing)) if need.seconds else "unknown"] for need in needs]
+    print(tabulate(rows, ["task", "batch", "rate", "epochs", "have", "need", "will run", "gave up", "estimate"],
+                   disable_numparse=True))
+    missing = sum(len(need.missing) for need in needs)
+    known = all(need.seconds for need in needs if need.missing)
+    seconds = sum((need.seconds or 0) * len(need.missing) for need in needs) / workers
+    print(f"{missing} runs would be trained, {workers} at a time: "
+          + (f"about {show_seconds(seconds)}" if known else "no stored times to estimate from"))
+
+
+def _exists(db: str) -> bool:
+    return "://" in db or Path(db).exists()
+
+
+def _default_workers(cores: int, threads: int) -> int:
+    """As many runs as cores carry, and memory at 1.5 GB each."""
+    import psutil
+
+    return max(1, min(cores // threads, int(psutil.virtual_memory().available / 1.5e9)))
+
+
+def _whole(what: str):
+    def parse(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = 0
+        if number < 1:
+            raise argparse.ArgumentTypeError(f"{text!r} is no {what}: give a whole number of at least 1")
+        return number
+    return parse
+
+
+def _positive(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no learning rate: give a number above 0, such as 2e-5")
+    return number

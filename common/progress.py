@@ -1,0 +1,92 @@
+"""What a user sees while a study runs: bars on a terminal, one plain line for each run elsewhere."""
+import sys
+import threading
+import time
+
+from tqdm import tqdm
+
+from common.config import RunConfig
+
+
+def name_run(config: RunConfig, instance: int) -> str:
+    return f"{config.task} batch={config.batch_size} rate={config.peak_learning_rate:g} instance={instance}"
+
+
+def show_seconds(seconds: float) -> str:
+    """Seconds as a person writes them: 8s, 1m42s, 2h05m."""
+    seconds = round(seconds)
+    if seconds < 60:
+        return f"{seconds}s"
+    if seconds < 3600:
+        return f"{seconds // 60}m{seconds % 60:02}s"
+    return f"{seconds // 3600}h{seconds % 3600 // 60:02}m"
+
+
+class Display:
+    """Shows a study's progress on stderr.
+
+    Args:
+      total: runs to train.
+      workers: runs at a time.
+    """
+
+    def __init__(self, total: int, workers: int):
+        self.total, self.workers, self.done = total, workers, 0
+        self._began = time.monotonic()
+        self._bars_shown = sys.stderr.isatty()
+        self._lock = threading.Lock()
+        self._study = tqdm(total=total, desc="study", unit="run", position=0, disable=None, leave=False,
+                           bar_format="{desc}: {n_fmt}/{total_fmt} runs |{bar}| {elapsed}{postfix}")
+        self._bars: dict[tuple[str, int], tqdm] = {}
+
+    def started(self, claim) -> None:
+        if self._bars_shown:
+            taken = {abs(bar.pos) for bar in self._bars.values()}
+            place = next(number for number in range(1, self.workers + 2) if number not in taken)
+            self._bars[claim.config.hash, claim.instance] = tqdm(
+                desc=name_run(claim.config, claim.instance), unit="step", position=place, leave=False)
+
+    def progress(self, job, progress) -> None:
+        """Heard from a worker, in another thread."""
+        with self._lock:
+            bar = self._bars.get((job.config.hash, job.instance))
+            if bar is None:
+                return
+            bar.total = progress.steps or None
+            if progress.message:
+                bar.set_postfix_str(progress.message, refresh=False)
+            bar.update(progress.step - bar.n)
+
+    def finished(self, claim, result) -> None:
+        scores = " ".join(f"{row['evaluation_set']} {row['metric']} " +
+                          ("undefined" if row["score"] is None else f"{row['score']:.4f}") +
+                          (" collapsed" if row["collapsed"] else "") for row in result.evaluations)
+        self._close(claim, ("diverged" if result.diverged else scores) + f"  {show_seconds(result.total_seconds)}")
+
+    def failed(self, claim, error) -> None:
+        self._close(claim, f"FAILED: {error}")
+
+    def lost(self, claim) -> None:
+        self._close(claim, "was taken over by another process; its result stands")
+
+    def found(self, config: RunConfig, instance: int) -> None:
+        """A run that somebody else finished meanwhile."""
+        self._line(name_run(config, instance), "was trained by another process")
+
+    def close(self) -> None:
+        for bar in [*self._bars.values(), self._study]:
+            bar.close()
+
+    def _close(self, claim, text: str) -> None:
+        with self._lock:
+            bar = self._bars.pop((claim.config.hash, claim.instance), None)
+            if bar is not None:
+                bar.close()
+        self._line(name_run(claim.config, claim.instance), text)
+
+    def _line(self, name: str, text: str) -> None:
+        self.done += 1
+        left = (time.monotonic() - self._began) / self.done * (self.total - self.done)
+        tqdm.write(f"[{self.done}/{self.total}] {name}  {text}  {show_seconds(left)} left", file=sys.stderr)
+        self._study.set_postfix_str(f"{show_seconds(left)} left", refresh=False)
+        self._study.update(1)

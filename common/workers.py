@@ -1,0 +1,115 @@
+"""An executor that gives every call a process of its own.
+
+A fresh process keeps memory flat, makes a crash cost one run, and starts from the same state whatever ran before. It is
+forked from a server that has TensorFlow imported already, so it starts in a quarter of a second instead of ten.
+"""
+import multiprocessing
+import os
+import signal
+import sys
+import tempfile
+import threading
+import traceback
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from multiprocessing.connection import wait
+from pathlib import Path
+
+
+class WorkerError(Exception):
+    """A call that failed in its process: the error's text there, and the traceback in `details`."""
+
+    def __init__(self, text: str, details: str = ""):
+        super().__init__(text)
+        self.details = details
+
+
+class FreshProcesses(Executor):
+    """Runs `function(argument, report)` in a new process for each call, several at a time.
+
+    Args:
+      workers: how many at a time.
+      on_report: called with (argument, what `report` was called with), from another thread.
+    """
+
+    def __init__(self, workers: int, on_report: Callable = lambda argument, progress: None):
+        self._threads = ThreadPoolExecutor(workers)
+        self._on_report = on_report
+        self._processes = set()
+        self._stopped = False
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(["common.preload"])
+
+    def submit(self, function, /, argument) -> Future:
+        return self._threads.submit(self._run, function, argument)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        self._threads.shutdown(wait, cancel_futures=cancel_futures)
+
+    def kill(self) -> None:
+        """Ends every process now; their calls fail."""
+        self._stopped = True
+        for process in list(self._processes):
+            process.kill()
+        self.shutdown(cancel_futures=True)
+
+    def _run(self, function, argument):
+        with tempfile.NamedTemporaryFile(suffix=".log") as log:
+            receiver, sender = self._context.Pipe(duplex=False)
+            process = self._context.Process(target=_child, args=(sender, log.name, function, argument))
+            process.start()
+            self._processes.add(process)
+            if self._stopped:
+                process.kill()
+            sender.close()
+            try:
+                return self._receive(receiver, process, argument, Path(log.name))
+            finally:
+                receiver.close()
+                process.join()
+                self._processes.discard(process)
+
+    def _receive(self, receiver, process, argument, log: Path):
+        while True:
+            try:
+                kind, *content = receiver.recv()
+            except (EOFError, ConnectionResetError):
+                process.join()
+                raise WorkerError(_cause_of_death(process.exitcode), log.read_text(errors="replace")) from None
+            if kind == "report":
+                self._on_report(argument, *content)
+            elif kind == "result":
+                return content[0]
+            else:
+                raise WorkerError(*content)
+
+
+def _child(sender, log: str, function, argument) -> None:
+    """The life of a worker process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides what ends
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    os.dup2(os.open(log, os.O_WRONLY | os.O_APPEND), 2)  # TensorFlow's chatter is shown only if the process dies
+    sys.stderr = open(2, "w", buffering=1, closefd=False)
+    try:
+        result = function(argument, lambda progress: sender.send(("report", progress)))
+        sender.send(("result", result))
+    except MemoryError:
+        sender.send(("error", "out of memory", traceback.format_exc()))
+    except Exception as error:
+        text = str(error).strip().splitlines()
+        sender.send(("error", f"{type(error).__name__}: {text[0] if text else ''}".removeprefix("UserError: "),
+                     traceback.format_exc()))
+
+
+def _end_with_parent() -> None:
+    wait([multiprocessing.parent_process().sentinel])
+    os._exit(1)
+
+
+def _cause_of_death(exit_code: int) -> str:
+    if exit_code == -signal.SIGKILL:
+        return "its process was killed (signal 9), perhaps for lack of memory: try fewer --workers"
+    if exit_code < 0:
+        return f"its process died of signal {-exit_code} ({signal.strsignal(-exit_code)})"
+    return f"its process ended with exit status {exit_code}"
