@@ -7,3 +7,7 @@ needs it.
 
 class UserError(Exception):
     """Something that the user must mend: one sentence saying what is wrong and what to do (exit status 2)."""
+
+
+class Terminated(BaseException):
+    """The process was asked to end (SIGTERM)."""

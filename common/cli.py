@@ -6,7 +6,8 @@ import sys
 import traceback
 from pathlib import Path
 
-from common import UserError
+from common import Terminated, UserError
+from common.demo import RATE_FACTOR, use_demo
 from common.study import Study
 
 EPILOG = """exit status: 0 all that was asked for is in the store; 1 a run failed; 2 something for you to mend (flag, file,
@@ -24,7 +25,7 @@ def build_parser(study: Study, doc: str) -> argparse.ArgumentParser:
                       help=f"GLUE tasks (default: {' '.join(study.tasks)})")
     what.add_argument("--batch-sizes", type=_whole("batch size"), nargs="+", metavar="B", default=list(study.batch_sizes),
                       help=f"batch sizes (default: {' '.join(map(str, study.batch_sizes))})")
-    what.add_argument("--rates", type=_positive, nargs="+", metavar="R", default=list(study.peak_learning_rates),
+    what.add_argument("--rates", type=_positive, nargs="+", metavar="R",
                       help=f"peak learning rates (default: {' '.join(f'{r:g}' for r in study.peak_learning_rates)})")
     what.add_argument("--epochs", type=_whole("epochs"), default=study.epochs, metavar="E",
                       help="passes over the training split (default: %(default)s)")
@@ -55,16 +56,14 @@ def build_parser(study: Study, doc: str) -> argparse.ArgumentParser:
 def main(study: Study, doc: str, arguments: list[str] | None = None) -> int:
     """Runs a study from the command line; returns the exit status."""
     options = build_parser(study, doc).parse_args(arguments)
+    rates = options.rates or [rate * (RATE_FACTOR if options.demo else 1) for rate in study.peak_learning_rates]
     study = dataclasses.replace(study, tasks=tuple(options.tasks), batch_sizes=tuple(options.batch_sizes),
-                                peak_learning_rates=tuple(options.rates), epochs=options.epochs,
-                                instances=options.instances)
+                                peak_learning_rates=tuple(rates), epochs=options.epochs, instances=options.instances)
     return guarded(lambda: _run(study, options), options.debug)
 
 
 def guarded(action, debug: bool) -> int:
     """The exit status of an action; what the user must mend is said in one sentence."""
-    from common.study import Terminated
-
     try:
         return action()
     except UserError as error:
@@ -88,12 +87,11 @@ def _run(study: Study, options) -> int:
     from common.study import check_batch_size, find_needs
     from common.tasks import get_task
 
+    options.cache_dir = None
     if options.demo:
-        from common.demo import use_demo
-
         use_demo(options)
     tasks = [get_task(name) for name in dict.fromkeys(study.tasks)]
-    cache = cache_dir()
+    cache = options.cache_dir or cache_dir()
     checkpoint = get_checkpoint(options.checkpoint, cache)
     folders = {task.name: get_glue_folder(task, options.glue_dir, cache) for task in tasks}
     data = {task.name: load_glue(task, folders[task.name], allow_other_rows=options.allow_other_rows) for task in tasks}
@@ -124,8 +122,9 @@ def _configs(study: Study, options, checkpoint, data) -> list:
 
 
 def _train(store, needs, workers: int, options, checkpoint, folders, cache: Path) -> int:
+    from common.driver import Driver, stopping_on_sigterm
     from common.progress import Display, name_run, show_seconds
-    from common.study import Driver, Job, stopping_on_sigterm
+    from common.train import Job
     from common.workers import FreshProcesses
 
     total = sum(len(need.missing) for need in needs)

@@ -40,6 +40,8 @@ LONGEST_WAIT_SECONDS = 30
 CONNECT_SECONDS = 10
 STALL_SECONDS = 30
 """A connection that brings nothing for so long is given up."""
+CHUNK_BYTES = 1 << 16
+"""Read at a time; less than this is lost where a connection breaks off."""
 PROGRESS_BYTES = 5_000_000
 """Larger downloads show a progress line."""
 
@@ -583,7 +585,7 @@ def _append(response, part: Path, expected: int | None) -> None:
     quiet = None if expected and expected > PROGRESS_BYTES else True  # None: quiet where stderr is no terminal
     with open(part, "ab") as file, tqdm(desc=_file_name(response.url), total=expected, initial=file.tell(), unit="B",
                                         unit_scale=True, disable=quiet) as progress:
-        for chunk in response.iter_content(1 << 16):
+        for chunk in response.iter_content(CHUNK_BYTES):
             if file.tell() + len(chunk) > (expected or MAX_BYTES):
                 _discard(part)
                 raise _Failed(f"more than {expected or MAX_BYTES} bytes came", final=True)

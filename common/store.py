@@ -17,6 +17,7 @@ from sqlalchemy import CheckConstraint, Column, Float, ForeignKey, Index, Intege
 from common import UserError
 from common.config import RunConfig
 from common.owner import Owner
+from common.study import MAX_ATTEMPTS
 
 VERSION = 1
 """Version of the schema below."""
@@ -24,8 +25,6 @@ APPLICATION_ID = 0x474C5545
 """SQLite's mark of the program that owns a file: "GLUE"."""
 LEASE_SECONDS = 120
 """After this long without a heartbeat a run that is held on another machine may be taken over."""
-MAX_ATTEMPTS = 3
-"""A run that failed this often is not tried again unless asked for."""
 
 schema = sa.MetaData()
 
