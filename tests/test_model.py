@@ -1,0 +1,218 @@
+"""The classifier against a reference written from the paper, and every shortcut against the plain way."""
+import dataclasses
+import json
+import os
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+import reference
+
+from common import UserError
+from common.config import RunConfig
+from common.data import Tokens, get_tokens, load_glue, training_batches
+from common.tasks import TASKS
+
+pytestmark = pytest.mark.tensorflow
+
+SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64, "vocab_size": 200,
+         "max_position_embeddings": 64, "type_vocab_size": 2, "hidden_act": "gelu"}
+CONFIG = RunConfig(task="MRPC", data="d", checkpoint="c", batch_size=16, peak_learning_rate=1e-3, epochs=5, dropout=0.0)
+
+
+@pytest.fixture(scope="module")
+def tf():
+    from common import train
+
+    train._set_up_tensorflow(1)
+    import tensorflow
+
+    return tensorflow
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tf, tmp_path_factory):
+    """A small encoder of random weights, saved as google-research/bert saves its own."""
+    from common.demo import save_random_weights
+
+    folder = tmp_path_factory.mktemp("checkpoint")
+    (folder / "bert_config.json").write_text(json.dumps(SMALL))
+    save_random_weights(folder)
+    return types.SimpleNamespace(name="small", digest="small", config=SMALL, weights=folder / "bert_model.ckpt")
+
+
+@pytest.fixture(scope="module")
+def tokens():
+    """64 rows of 5 to 50 random tokens, with labels that the first token decides."""
+    rng = np.random.RandomState(0)
+    rows = [np.r_[2, rng.randint(5, 150, rng.randint(3, 49)), 3].astype(np.int32) for _ in range(64)]
+    return Tokens(np.concatenate(rows), np.cumsum([0, *map(len, rows)]), np.array([len(row) // 2 for row in rows], np.int32),
+                  np.array([row[1] % 2 for row in rows], np.int32))
+
+
+def make_trainer(checkpoint, tokens, cache, config=CONFIG):
+    from common.train import Job, Trainer
+
+    return Trainer(Job(config, 0, checkpoint, None, cache), TASKS["MRPC"], {"train": tokens})
+
+
+def pooled_both_ways(tf, trainer, checkpoint, tokens, rows):
+    reader = tf.train.load_checkpoint(str(checkpoint.weights))
+    batch = tokens.batch(rows)
+    expected = reference.pooled_output(lambda name: reader.get_tensor(name).astype(np.float64),
+                                       checkpoint.config["num_hidden_layers"], checkpoint.config["num_attention_heads"],
+                                       batch.ids, batch.mask, batch.types)
+    inputs = {"input_word_ids": trainer._place[batch.ids], "input_mask": batch.mask, "input_type_ids": batch.types}
+    return trainer.model._network(inputs)["pooled_output"].numpy(), expected
+
+
+def test_converted_encoder_equals_the_reference(tf, checkpoint, tokens, tmp_path):
+    ours, expected = pooled_both_ways(tf, make_trainer(checkpoint, tokens, tmp_path), checkpoint, tokens, np.arange(9))
+    assert ours.shape == (9, 32)
+    np.testing.assert_allclose(ours, expected, atol=2e-6)
+
+
+@pytest.mark.skipif("BERT_GLUE_TEST_DATA" not in os.environ, reason="BERT_GLUE_TEST_DATA names no folder of real data")
+@pytest.mark.parametrize("name", ["standin_uncased_L-4_H-256_A-4", "minilm_L-6_H-384_A-12"])
+def test_real_checkpoints_equal_the_reference(tf, name, tmp_path):
+    from common.fetch import get_checkpoint
+
+    given = Path(os.environ["BERT_GLUE_TEST_DATA"])
+    checkpoint = get_checkpoint(str(given / "checkpoints" / f"{name}.zip"), tmp_path)
+    tokens = get_tokens(load_glue(TASKS["WNLI"], given / "glue_data" / "WNLI"), checkpoint.vocab, 128, tmp_path)["dev"]
+    ours, expected = pooled_both_ways(tf, make_trainer(checkpoint, tokens, tmp_path), checkpoint, tokens, np.arange(5))
+    np.testing.assert_allclose(ours, expected, atol=2e-6)
+
+
+def test_shortcuts_leave_the_losses_of_the_plain_way(tf, checkpoint, tokens, tmp_path):
+    """50 steps: the whole vocabulary padded to 64 in one piece under Model Garden's own create_optimizer, against the
+    table of occurring words, pieces by length, and the faster AdamW."""
+    from official.nlp import optimization
+
+    from common import data, model
+
+    order = list(training_batches(np.arange(64), 16, 50, seed=1))
+    trainer = make_trainer(checkpoint, tokens, tmp_path)
+    trainer.start(CONFIG, 50, instance=0, mask_seed=1)
+    assert max(len(list(data.by_length(rows, tokens.lengths))) for rows in order) > 1
+    ours = [trainer.step(tokens, rows) for rows in order]
+
+    plain = model.build_classifier(SMALL, 2, 0.0)
+    model.load_weights(plain, model.get_weights(checkpoint, tmp_path))
+    model.reset_head(plain, model.head_seed(CONFIG, 0))
+    optimizer = optimization.create_optimizer(1e-3, 50, 5)
+    expected = []
+    for rows in order:
+        batch = tokens.batch(rows)
+        ids, mask, segments = (np.pad(part, ((0, 0), (0, 64 - part.shape[1]))) for part in (batch.ids, batch.mask, batch.types))
+        with tf.GradientTape() as tape:
+            logits = plain({"input_word_ids": ids, "input_mask": mask, "input_type_ids": segments}, training=True)
+            loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(batch.labels, logits))
+        optimizer.apply_gradients(zip(tape.gradient(loss, plain.trainable_variables), plain.trainable_variables, strict=True))
+        expected.append(float(loss))
+    assert expected[-1] < 0.6 < expected[0]
+    np.testing.assert_allclose(ours, expected, rtol=2e-5)
+
+
+@pytest.mark.parametrize(("step", "rate"), [(0, 0.0), (1, 1e-4), (5, 5e-4), (9, 9e-4), (10, 9e-4), (11, 8.9e-4), (55, 4.5e-4),
+                                            (99, 1e-5), (100, 0.0)])
+def test_schedule(tf, step, rate):
+    """Warm-up from 0 over the first tenth; the decay counts from step 0, so the peak itself is never reached."""
+    from common.model import build_schedule
+
+    assert float(build_schedule(CONFIG, 100)(step)) == pytest.approx(rate, rel=1e-5, abs=1e-12)
+
+
+def test_optimizer_settings(tf, checkpoint, tokens, tmp_path):
+    from common.model import build_optimizer
+
+    optimizer = build_optimizer(CONFIG, 100)
+    assert (optimizer.weight_decay_rate, optimizer.gradient_clip_norm, optimizer.epsilon) == (0.01, 1.0, 1e-6)
+    assert (optimizer._get_hyper("beta_1"), optimizer._get_hyper("beta_2")) == (0.9, 0.999)
+    names = [v.name for v in make_trainer(checkpoint, tokens, tmp_path).model.trainable_variables]
+    spared = sorted({name.rsplit("/", 1)[1] for name in names if not optimizer._do_use_weight_decay(name)})
+    assert spared == ["beta:0", "bias:0", "gamma:0"]
+    assert sorted({name.rsplit("/", 1)[1] for name in names} - set(spared)) == ["embeddings:0", "kernel:0"]
+
+
+def test_dropout_stands_where_the_recipe_has_it(tf, checkpoint, tokens, tmp_path):
+    """Embeddings, and attention weights, attention output and layer output of each layer, and once before the head."""
+    trainer = make_trainer(checkpoint, tokens, tmp_path, dataclasses.replace(CONFIG, dropout=0.1))
+    active = [layer for layer in trainer.model._flatten_layers() if type(layer).__name__ == "Dropout" and layer.rate > 0]
+    assert len(active) == 1 + 3 * 2 + 1
+    assert {layer.rate for layer in active} == {0.1}
+
+
+def test_dropout_masks_are_a_function_of_seed_and_step(tf, checkpoint, tokens, tmp_path):
+    config = dataclasses.replace(CONFIG, dropout=0.1)
+    trainer = make_trainer(checkpoint, tokens, tmp_path, config)
+
+    def loss(seed, step):
+        trainer.start(config, 50, instance=0, mask_seed=seed)
+        trainer.steps_done = step
+        batch = tokens.batch(np.arange(8))
+        return float(trainer._gradients(*trainer._inputs(batch), batch.labels, 8.0, seed, step, 0)[0])
+
+    assert loss(1, 7) == loss(1, 7)
+    assert len({loss(1, 7), loss(1, 8), loss(2, 7)}) == 3
+
+
+def test_instances_differ_in_the_head_alone(tf, checkpoint, tokens, tmp_path):
+    from common import model
+
+    other = dataclasses.replace(CONFIG, batch_size=2)
+    assert model.head_seed(CONFIG, 0) == model.head_seed(other, 0) != model.head_seed(CONFIG, 1)
+    trainer = make_trainer(checkpoint, tokens, tmp_path)
+    values = []
+    for instance in (0, 1):
+        trainer.start(CONFIG, 50, instance, mask_seed=1)
+        values.append({v.name: v.numpy() for v in trainer.model.trainable_variables})
+    differing = [name for name in values[0] if not np.array_equal(values[0][name], values[1][name])]
+    assert differing == ["head/logits/kernel:0"]
+    kernel = values[0]["head/logits/kernel:0"]
+    assert kernel.shape == (32, 2) and abs(kernel).max() < 0.04 and 0.01 < kernel.std() < 0.03
+
+
+@pytest.mark.parametrize(("change", "sentence"), [
+    (lambda weights: weights.pop("transformer/layer_1/output/bias"),
+     "the checkpoint does not fit its bert_config.json: transformer/layer_1/output/bias is only in the model; "
+     "give another with --checkpoint"),
+    (lambda weights: weights.update({"transformer/layer_2/output/bias": np.zeros(32)}),
+     "the checkpoint does not fit its bert_config.json: transformer/layer_2/output/bias is only in the checkpoint; "
+     "give another with --checkpoint"),
+    (lambda weights: weights.update({"pooler_transform/bias": np.zeros(31)}),
+     "the checkpoint does not fit its bert_config.json: pooler_transform/bias has the shape (31,), not (32,); "
+     "give another with --checkpoint")])
+def test_a_load_proves_itself(tf, checkpoint, tmp_path, change, sentence):
+    from common import model
+
+    weights = model.get_weights(checkpoint, tmp_path)
+    change(weights)
+    with pytest.raises(UserError) as caught:
+        model.load_weights(model.build_classifier(SMALL, 2, 0.1), weights)
+    assert str(caught.value) == sentence
+
+
+def test_pretraining_heads_of_a_checkpoint_are_left_aside(tf, checkpoint, tmp_path):
+    from common import model
+
+    weights = model.get_weights(checkpoint, tmp_path) | {"cls/predictions/output_bias/bias": np.zeros(200)}
+    model.load_weights(model.build_classifier(SMALL, 2, 0.1), weights)
+
+
+def test_torn_checkpoint_is_refused(tf, checkpoint, tmp_path):
+    from common import model
+
+    (tmp_path / "bert_model.ckpt.index").write_bytes(b"torn")
+    torn = types.SimpleNamespace(name="torn", digest="torn", config=SMALL, weights=tmp_path / "bert_model.ckpt")
+    with pytest.raises(UserError, match="the checkpoint torn cannot be read"):
+        model.get_weights(torn, tmp_path / "cache")
+
+
+def test_every_row_is_predicted_in_its_place(tf, checkpoint, tokens, tmp_path):
+    trainer = make_trainer(checkpoint, tokens, tmp_path)
+    everything = trainer.predict(tokens)
+    assert everything.shape == (64, 2)
+    for row in (0, 17, 63):
+        np.testing.assert_allclose(trainer.predict(tokens, np.array([row]))[0], everything[row], atol=1e-5)

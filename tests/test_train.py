@@ -1,0 +1,128 @@
+"""Whole runs in fresh processes, on small data through the real way from files to a result."""
+import dataclasses
+import json
+import zipfile
+
+import pytest
+
+from common.config import RunConfig
+from common.data import load_glue
+from common.demo import BERT, write_checkpoint, write_task
+from common.fetch import get_checkpoint
+from common.tasks import TASKS
+from common.train import Job, train_run
+from common.workers import FreshProcesses, WorkerError
+
+pytestmark = pytest.mark.tensorflow
+
+
+@pytest.fixture(scope="module")
+def processes():
+    with FreshProcesses(2) as executor:
+        yield executor
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory):
+    """The demo's checkpoint and MRPC, and MRPC with a development set of five rows."""
+    folder = tmp_path_factory.mktemp("sample")
+    for name in ("checkpoint", "MRPC", "five"):
+        (folder / name).mkdir()
+    write_checkpoint(folder / "checkpoint")
+    write_task(TASKS["MRPC"], folder / "MRPC")
+    (folder / "five" / "train.tsv").write_bytes((folder / "MRPC" / "train.tsv").read_bytes())
+    five = (folder / "MRPC" / "dev.tsv").read_text().splitlines()[:6]
+    (folder / "five" / "dev.tsv").write_text("\n".join(five) + "\n")
+    return folder
+
+
+def make_job(sample, data="MRPC", instance=0, threads=1, **settings):
+    folder = sample / data
+    checkpoint = get_checkpoint(str(sample / "checkpoint" / "demo_L-2_H-64_A-2.zip"), sample / "cache")
+    config = RunConfig(**{"task": "MRPC", "checkpoint": checkpoint.digest, "batch_size": 8, "peak_learning_rate": 1e-3,
+                          "epochs": 2, "data": load_glue(TASKS["MRPC"], folder, allow_other_rows=True).digest} | settings)
+    return Job(config, instance, checkpoint, folder, sample / "cache", threads)
+
+
+def measured(result):
+    return result.measurements, result.evaluations
+
+
+def test_a_run_learns_and_measures_what_the_recipe_says(processes, sample):
+    result = processes.submit(train_run, make_job(sample)).result()
+    assert not result.diverged
+    (row,) = result.evaluations
+    assert (row["evaluation_set"], row["row_count"], row["collapsed"]) == ("dev", 240, 0)
+    assert row["accuracy"] > 0.85  # the majority class has 0.68
+    # 600 rows: 570 to train on, 71 steps of 8 an epoch, the remainder dropped; 30 to validate on.
+    validation = [(metric, step, epoch) for split, metric, step, epoch, _ in result.measurements if split == "validation"]
+    assert validation == [("accuracy", 71, 1.0), ("loss", 71, 1.0), ("accuracy", 142, 2.0), ("loss", 142, 2.0)]
+    rates = {step: value for _, metric, step, _, value in result.measurements if metric == "learning_rate"}
+    assert len(rates) == 20
+    assert rates[142] == pytest.approx(1e-3 / 142, rel=1e-3)
+    assert {place: result.environment[place] for place in ("threads", "tensorflow")} == {"threads": 1,
+                                                                                        "tensorflow": "2.20.0"}
+
+
+def test_same_job_same_bits_and_instances_differ(processes, sample):
+    first, again, other = [processes.submit(train_run, make_job(sample, instance=instance)) for instance in (0, 0, 1)]
+    assert measured(first.result()) == measured(again.result())
+    assert measured(first.result()) != measured(other.result())
+
+
+def test_order_varies_only_when_asked(processes, sample):
+    """With nothing left to the head's initial values, two instances are one run unless data order varies too."""
+    jobs = [make_job(sample, instance=instance, vary=vary, epochs=1, batch_size=64)
+            for vary in ("head", "head,order") for instance in (0, 1)]
+    results = [processes.submit(train_run, job) for job in jobs]
+    losses = [[m[4] for m in result.result().measurements if m[1] == "loss"] for result in results]
+    assert losses[0] != losses[1] and losses[2] != losses[3]
+    assert losses[1] != losses[3]
+
+
+@pytest.mark.slow
+def test_bert_mini_size_gives_the_same_bits(processes, sample, tmp_path):
+    """Small models hide what more than one thread does to the order of sums; this has BERT-mini's size."""
+    mini = BERT | {"hidden_size": 256, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 1024,
+                   "max_position_embeddings": 512}
+    with zipfile.ZipFile(sample / "checkpoint" / "demo_L-2_H-64_A-2.zip") as archive:
+        (tmp_path / "vocab.txt").write_bytes(archive.read("vocab.txt"))
+    words = len((tmp_path / "vocab.txt").read_text().splitlines())
+    (tmp_path / "bert_config.json").write_text(json.dumps(mini | {"vocab_size": words}))
+    from common.demo import save_random_weights
+
+    processes.submit(save_random_weights, tmp_path).result()
+    checkpoint = get_checkpoint(str(tmp_path), sample / "cache")
+    job = make_job(sample, threads=2, checkpoint=checkpoint.digest, batch_size=32, steps=20)
+    job = dataclasses.replace(job, checkpoint=checkpoint)
+    first, again = [processes.submit(train_run, job) for _ in range(2)]
+    assert measured(first.result()) == measured(again.result())
+
+
+def test_five_rows_are_five_rows(processes, sample):
+    (row,) = processes.submit(train_run, make_job(sample, "five", epochs=1)).result().evaluations
+    assert row["row_count"] == 5
+    assert row["accuracy"] in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+
+
+def test_a_run_that_learns_nothing_is_marked_collapsed(processes, sample):
+    (row,) = processes.submit(train_run, make_job(sample, batch_size=64, epochs=5, peak_learning_rate=2e-5)).result().evaluations
+    assert row["collapsed"] == 1
+    assert row["row_count"] == 240
+
+
+def test_a_run_that_diverges_has_no_score(processes, sample):
+    result = processes.submit(train_run, make_job(sample, peak_learning_rate=1e30, clip_norm=1e30, epochs=1)).result()
+    assert result.diverged
+    assert result.evaluations == []
+
+
+def test_row_limit(processes, sample):
+    result = processes.submit(train_run, make_job(sample, limit_train=100, epochs=1)).result()
+    assert max(step for _, _, step, _, _ in result.measurements) == 95 // 8
+
+
+def test_changed_files_are_noticed(processes, sample):
+    job = make_job(sample)
+    with pytest.raises(WorkerError, match="changed while the study ran"):
+        processes.submit(train_run, dataclasses.replace(job, config=dataclasses.replace(job.config, data="other"))).result()
