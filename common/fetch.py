@@ -392,9 +392,9 @@ def _divide_mrpc(train: Path, test: Path, dev_ids: Path, folder: Path) -> None:
     """
     ids = set(dev_ids.read_bytes().splitlines())
     header, *rows = train.read_bytes().removeprefix(b"\xef\xbb\xbf").splitlines(keepends=True)
-    is_dev = [b"\t".join(row.split(b"\t")[1:3]) in ids for row in rows]
-    files = {"train.tsv": [header, *(row for row, dev in zip(rows, is_dev) if not dev)],
-             "dev.tsv": [header, *(row for row, dev in zip(rows, is_dev) if dev)]}
+    files = {"train.tsv": [header], "dev.tsv": [header]}
+    for row in rows:
+        files["dev.tsv" if b"\t".join(row.split(b"\t")[1:3]) in ids else "train.tsv"].append(row)
     header, *rows = test.read_bytes().removeprefix(b"\xef\xbb\xbf").splitlines(keepends=True)
     files["test.tsv"] = [header.replace(b"Quality", b"index"),
                          *(b"%d\t" % number + row.split(b"\t", 1)[1] for number, row in enumerate(rows))]
