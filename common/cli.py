@@ -98,7 +98,7 @@ def _run(study: Study, options) -> int:
     configs = _configs(study, options, checkpoint, data)
     for config in configs:
         rows = len(data[config.task].sets["train"])
-        training, _ = split(min(rows, config.limit_train or rows), config.validation, config.split_seed)
+        training, _ = split(config.limit_train or rows, config.validation, config.split_seed)
         check_batch_size(config, len(training))
     store = Store(options.db) if not options.dry_run or _exists(options.db) else None
     needs = find_needs(store, configs, study.instances, options.retry_failed)
@@ -115,8 +115,12 @@ def _run(study: Study, options) -> int:
 def _configs(study: Study, options, checkpoint, data) -> list:
     from common.config import RunConfig
 
+    def limit(task: str) -> int | None:  # one that leaves no row out changes no number
+        given = options.limit_train
+        return given if given and given < len(data[task].sets["train"]) else None
+
     configs = [RunConfig(task=task, data=data[task].digest, checkpoint=checkpoint.digest, batch_size=batch_size,
-                         peak_learning_rate=rate, epochs=study.epochs, limit_train=options.limit_train)
+                         peak_learning_rate=rate, epochs=study.epochs, limit_train=limit(task))
                for task, batch_size, rate in study.cells()]
     return list(dict.fromkeys(configs))
 
@@ -147,8 +151,10 @@ def _train(store, needs, workers: int, options, checkpoint, folders, cache: Path
         finally:
             executor.kill()
             display.close()
-    for claim, error in driver.failures:
-        print(f"failed: {name_run(claim.config, claim.instance)}: {error}", file=sys.stderr)
+    for config, number, error in driver.failures:
+        print(f"failed: {name_run(config, number)}: {error}", file=sys.stderr)
+        if options.debug:
+            print(getattr(error, "details", ""), file=sys.stderr)
     for config, number in given_up:
         print(f"failed: {name_run(config, number)} failed three times; --retry-failed tries again", file=sys.stderr)
     if driver.failures or given_up:

@@ -69,15 +69,22 @@ class RunConfig:
         for name in ("peak_learning_rate", "warmup", "end_learning_rate", "dropout", "weight_decay", "beta_1", "beta_2",
                      "epsilon", "clip_norm", "validation"):
             object.__setattr__(self, name, float(getattr(self, name)))
-        _require(self.batch_size >= 1, "the batch size", self.batch_size, "a whole number of at least 1")
+        _require(_is_whole(self.batch_size, 1), "the batch size", self.batch_size, "a whole number of at least 1")
         _require(0 < self.peak_learning_rate < math.inf, "the learning rate", self.peak_learning_rate, "above 0 and finite")
-        _require(self.epochs >= 1, "the number of epochs", self.epochs, "a whole number of at least 1")
-        _require(self.steps is None or self.steps >= 1, "the number of steps", self.steps, "at least 1")
-        _require(8 <= self.max_length <= 512, "the maximum sequence length", self.max_length, "from 8 to 512")
+        _require(_is_whole(self.epochs, 1), "the number of epochs", self.epochs, "a whole number of at least 1")
+        _require(self.steps is None or _is_whole(self.steps, 1), "the number of steps", self.steps,
+                 "a whole number of at least 1")
+        _require(_is_whole(self.max_length, 8) and self.max_length <= 512, "the maximum sequence length",
+                 self.max_length, "a whole number from 8 to 512")
         _require(0 <= self.warmup < 1, "the warm-up share", self.warmup, "from 0 to below 1")
         _require(0 <= self.dropout < 1, "dropout", self.dropout, "from 0 to below 1")
         _require(0 < self.validation < 1, "the validation share", self.validation, "between 0 and 1")
-        _require(self.limit_train is None or self.limit_train >= 2, "the row limit", self.limit_train, "at least 2")
+        _require(self.limit_train is None or _is_whole(self.limit_train, 2), "the row limit", self.limit_train,
+                 "a whole number of at least 2")
+        for name in ("split_seed", "seed"):
+            _require(_is_whole(getattr(self, name), 0), name, getattr(self, name), "a whole number of at least 0")
+        for name in ("end_learning_rate", "weight_decay", "beta_1", "beta_2", "epsilon", "clip_norm"):
+            _require(0 <= getattr(self, name) < math.inf, name, getattr(self, name), "at least 0 and finite")
         _require(self.vary in ("head", "head,order"), "what varies", self.vary, "`head` or `head,order`")
         _require(self.dtype in ("float32", "bfloat16"), "the number format", self.dtype, "float32 or bfloat16")
 
@@ -110,6 +117,10 @@ class RunConfig:
 LATER: dict[str, object] = {}
 """Fields added after the first release with their defaults: at its default such a field is left out of the JSON, so that
 a knob added later moves no old hash."""
+
+
+def _is_whole(value, least: int) -> bool:
+    return type(value) is int and value >= least
 
 
 def _require(holds: bool, what: str, value, wanted: str) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 from common import UserError
 from common.tasks import Task
 
-TOKENS_VERSION = 1
+TOKENS_VERSION = 2
 """Raised when tokenisation or the layout of the cached arrays changes."""
 MICRO_BATCH_TOKENS = 640
 """A batch is cut by length into pieces of about this many tokens; changing it changes the dropout masks (`RECIPE`)."""
@@ -155,7 +155,11 @@ def _find_file(task: Task, folder: Path, name: str) -> Path:
 
 
 def _read_lines(path: Path) -> list[str]:
-    content = path.read_bytes()
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); mend that or give another folder with "
+                        "--glue-dir") from None
     if content.startswith(b"version https://git-lfs"):
         raise UserError(f"{path} is a git-lfs pointer, not data; run `git lfs pull` where it came from")
     try:
@@ -232,6 +236,7 @@ def encode_texts(texts: list[tuple[str, ...]], vocabulary: Path, max_length: int
     words = vocabulary.read_text("utf-8").splitlines()
     uncased = not any(word != word.lower() for word in words if not word.startswith("["))
     tokenizer = FullTokenizer(str(vocabulary), do_lower_case=uncased)
+    tokenizer.wordpiece_tokenizer.max_input_chars_per_word = 200  # google-research/bert's; Model Garden made it 400
     cls, sep = tokenizer.convert_tokens_to_ids(["[CLS]", "[SEP]"])
     rows, firsts = [], []
     for row in texts:
@@ -297,7 +302,12 @@ def split(rows: int, validation: float, seed: int) -> tuple[np.ndarray, np.ndarr
     """Row numbers of the training and the validation split: shuffled once, the last `validation` share split off.
 
     RandomState, because NumPy keeps its stream frozen across versions (NEP 19); the newer Generator's may change.
+
+    Raises:
+      UserError: there are fewer than two rows.
     """
+    if rows < 2:
+        raise UserError("a single training row cannot be split into training and validation; give a file with more")
     order = np.random.RandomState(seed_of("split", seed)).permutation(rows)
     held_out = min(max(round(validation * rows), 1), rows - 1)
     return order[:rows - held_out], order[rows - held_out:]

@@ -11,6 +11,7 @@ from common.owner import Owner
 from common.store import Claim, RunLost, Store
 from common.study import Need
 from common.train import train_run
+from common.workers import WorkerError
 
 HEARTBEAT_SECONDS = 20
 
@@ -32,7 +33,7 @@ class Driver:
         self.store, self.executor, self.workers = store, executor, workers
         self.make_job, self.display, self.train, self.fail_fast = make_job, display, train, fail_fast
         self.owner = Owner.of_this_process()
-        self.failures: list[tuple[Claim, str]] = []
+        self.failures: list[tuple[RunConfig, int, BaseException]] = []
         self._working: dict[Future, Claim] = {}
         self._last_beat = time.monotonic()
 
@@ -42,7 +43,7 @@ class Driver:
         try:
             while queue or self._working:
                 self._take(queue)
-                self._finish(wait(self._working, timeout=1, return_when=FIRST_COMPLETED).done)
+                queue += self._finish(wait(self._working, timeout=1, return_when=FIRST_COMPLETED).done)
                 self._beat()
                 if self.failures and self.fail_fast:
                     break
@@ -60,14 +61,20 @@ class Driver:
             if claim:
                 self.display.started(claim)
                 self._working[self.executor.submit(self.train, self.make_job(config, instance))] = claim
-            elif self.store.where_status(config)[instance][0] == "running":
-                queue.append((config, instance))
-            else:
+                continue
+            status = self.store.where_status(config)[instance][0]
+            if status in ("done", "diverged"):
                 self.display.found(config, instance)
+            elif status == "failed":
+                self._fail(config, instance, WorkerError("it failed in another process"))
+            else:
+                queue.append((config, instance))
         if queue and not self._working:
             time.sleep(1)  # all that is left is held by others
 
-    def _finish(self, futures: set[Future]) -> None:
+    def _finish(self, futures: set[Future]) -> list[tuple[RunConfig, int]]:
+        """Records what has ended; gives the runs that somebody else took over meanwhile, to be waited for."""
+        lost = []
         for future in futures:
             claim = self._working[future]
             error = future.exception()
@@ -77,11 +84,16 @@ class Driver:
                     self.display.finished(claim, future.result())
                 else:
                     self.store.fail(claim, self.owner, str(error))
-                    self.failures.append((claim, str(error)))
-                    self.display.failed(claim, error)
+                    self._fail(claim.config, claim.instance, error)
             except RunLost:
                 self.display.lost(claim)
+                lost.append((claim.config, claim.instance))
             del self._working[future]
+        return lost
+
+    def _fail(self, config: RunConfig, instance: int, error: BaseException) -> None:
+        self.failures.append((config, instance, error))
+        self.display.failed(config, instance, error)
 
     def _beat(self) -> None:
         if time.monotonic() - self._last_beat > HEARTBEAT_SECONDS:

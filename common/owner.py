@@ -15,7 +15,7 @@ class Owner:
     boot: str
     process: int
     started: str
-    """Start time of the process; a number that is used again for another process does not share it."""
+    """When the process started; a number that is used again for another process does not share it."""
 
     @classmethod
     def of_this_process(cls) -> "Owner":
@@ -36,7 +36,7 @@ class Owner:
         """
         if self.host != socket.gethostname():
             return lease_is_over
-        return self.boot != _boot() or not psutil.pid_exists(self.process) or _started(self.process) != self.started
+        return self.boot != _boot() or _started(self.process) != self.started
 
 
 def _boot() -> str:
@@ -45,7 +45,15 @@ def _boot() -> str:
 
 
 def _started(process: int) -> str:
+    """When a process started; "gone" once it has ended, even while its parent has not noticed that (a zombie).
+
+    Linux says it in ticks since the boot: unlike psutil's time of day, they stay what they are when a clock is set.
+    """
     try:
-        return f"{psutil.Process(process).create_time():.2f}"
-    except psutil.NoSuchProcess:
+        if Path("/proc/self/stat").exists():
+            state, *fields = Path(f"/proc/{process}/stat").read_text(errors="replace").rpartition(")")[2].split()
+            return "gone" if state in "ZX" else fields[18]  # field 22 of proc(5)
+        found = psutil.Process(process)
+        return "gone" if found.status() == psutil.STATUS_ZOMBIE else f"{found.create_time():.2f}"
+    except (FileNotFoundError, ProcessLookupError, psutil.NoSuchProcess):
         return "gone"

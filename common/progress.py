@@ -61,32 +61,36 @@ class Display:
         scores = " ".join(f"{row['evaluation_set']} {row['metric']} " +
                           ("undefined" if row["score"] is None else f"{row['score']:.4f}") +
                           (" collapsed" if row["collapsed"] else "") for row in result.evaluations)
-        self._close(claim, ("diverged" if result.diverged else scores) + f"  {show_seconds(result.total_seconds)}")
+        self._close_bar(claim.config, claim.instance)
+        self._line(claim.config, claim.instance,
+                   ("diverged" if result.diverged else scores) + f"  {show_seconds(result.total_seconds)}")
 
-    def failed(self, claim, error) -> None:
-        self._close(claim, f"FAILED: {error}")
+    def failed(self, config: RunConfig, instance: int, error) -> None:
+        self._close_bar(config, instance)
+        self._line(config, instance, f"FAILED: {error}")
 
     def lost(self, claim) -> None:
-        self._close(claim, "was taken over by another process; its result stands")
+        """Another process took the run over; `found`, `failed` or `started` tells later what became of it."""
+        self._close_bar(claim.config, claim.instance)
 
     def found(self, config: RunConfig, instance: int) -> None:
         """A run that somebody else finished meanwhile."""
-        self._line(name_run(config, instance), "was trained by another process")
+        self._line(config, instance, "was trained by another process")
 
     def close(self) -> None:
         for bar in [*self._bars.values(), self._study]:
             bar.close()
 
-    def _close(self, claim, text: str) -> None:
+    def _close_bar(self, config: RunConfig, instance: int) -> None:
         with self._lock:
-            bar = self._bars.pop((claim.config.hash, claim.instance), None)
+            bar = self._bars.pop((config.hash, instance), None)
             if bar is not None:
                 bar.close()
-        self._line(name_run(claim.config, claim.instance), text)
 
-    def _line(self, name: str, text: str) -> None:
+    def _line(self, config: RunConfig, instance: int, text: str) -> None:
         self.done += 1
         left = (time.monotonic() - self._began) / self.done * (self.total - self.done)
-        tqdm.write(f"[{self.done}/{self.total}] {name}  {text}  {show_seconds(left)} left", file=sys.stderr)
+        tqdm.write(f"[{self.done}/{self.total}] {name_run(config, instance)}  {text}  {show_seconds(left)} left",
+                   file=sys.stderr)
         self._study.set_postfix_str(f"{show_seconds(left)} left", refresh=False)
         self._study.update(1)

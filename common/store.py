@@ -179,9 +179,12 @@ class Store:
 
     def __init__(self, address: str | os.PathLike, *, create: bool = True):
         self.address = str(address)
+        if not self.address:
+            raise UserError("the results store has no name; name a file with --db")
         try:
-            self.url = sa.make_url(self.address if "://" in self.address else f"sqlite:///{self.address}")
-        except sa.exc.ArgumentError:
+            self.url = (sa.make_url(self.address) if "://" in self.address
+                        else sa.URL.create("sqlite", database=self.address))
+        except (sa.exc.ArgumentError, ValueError):
             raise UserError("the --db address is neither a path nor a database URL such as "
                             "postgresql+psycopg://user@host/name") from None
         if self.url.get_backend_name() == "sqlite" and self.url.database not in (None, "", ":memory:"):
@@ -363,9 +366,16 @@ class Store:
                 connection.execute(evaluations.insert(), [{"run": claim.run, **row} for row in result.evaluations])
 
     def fail(self, claim: Claim, owner: Owner, error: str) -> None:
-        """Records that training a run raised an error."""
+        """Records that training a run raised an error.
+
+        Raises:
+          RunLost: the run is no longer ours.
+        """
         with self._writing() as connection:
-            connection.execute(_held(claim, owner).values(status="failed", owner=None, finished_at=_now(), error=error))
+            failed = connection.execute(
+                _held(claim, owner).values(status="failed", owner=None, finished_at=_now(), error=error))
+            if failed.rowcount != 1:
+                raise RunLost(f"run {claim.run} was taken over")
 
     # -- times, for estimates
 

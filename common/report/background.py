@@ -1,0 +1,88 @@
+"""What stands before the studies: the input, the machines and the words of the report."""
+from collections import Counter
+
+from common.report.page import Page, count, escape, short, show_percent
+from common.report.published import GOOGLE_ARCHIVE, REFERENCES
+from common.report.results import Results
+
+STAND_IN = "stand-in, not Google's release: its numbers say nothing about the published model"
+DEMO = "the demo's sample, not pre-trained: its numbers say nothing at all"
+
+
+def is_demo(checkpoint) -> bool:
+    return checkpoint.name.startswith("demo")
+
+
+def is_google_release(checkpoint) -> bool:
+    return checkpoint.archive_sha256 == GOOGLE_ARCHIVE
+
+
+def say_origin(checkpoint) -> str:
+    if is_google_release(checkpoint):
+        return "Google's release of 2020-02-20"
+    return DEMO if is_demo(checkpoint) else STAND_IN
+
+
+def write_input(page: Page, results: Results) -> None:
+    """Checkpoints and data sets, each with its digest."""
+    page.heading("Checkpoints and data", "input")
+    finished = Counter(results.configs[run.config].checkpoint for run in results.finished())
+    page.table(["checkpoint", "layers x hidden", "heads", "vocabulary", "SHA-256", "what it is", "finished runs"],
+               [[escape(row.name), f"{row.layers} x {row.hidden_size}", str(row.heads), str(row.vocabulary),
+                 f"archive {escape(row.archive_sha256)}" if row.archive_sha256 else f"content {escape(row.digest)}",
+                 say_origin(row), str(finished[row.digest])] for row in results.checkpoints.values()])
+    page.text("Google's release is known by the digest of its archive; a checkpoint that was given as a folder has "
+              "none and counts as a stand-in.")
+    page.table(["task", "set", "rows", "official rows", "majority class, %", "SHA-256 of all its sets"],
+               [[escape(row.task), escape(row.set_name),
+                 str(row.row_count) if row.row_count == row.official_rows else f"**{row.row_count}**",
+                 str(row.official_rows), show_percent(row.majority), short(row.digest)] for row in results.datasets])
+    if any(row.row_count != row.official_rows for row in results.datasets):
+        page.text("**Bold: not the rows of the official file.** Scores on such a set compare with no published value.")
+
+
+def write_machines(page: Page, results: Results) -> None:
+    """Hardware and software of the finished runs."""
+    page.heading("Hardware and software", "machines")
+    used = Counter(run.environment for run in results.finished() if run.environment)
+    if not used:
+        page.text("No run is finished.")
+        return
+    rows = [[escape(row.processor), str(row.cores), str(row.threads), escape(row.platform), escape(row.python),
+             escape(row.tensorflow), escape(row.tf_models), escape(row.numpy), escape(row.code or "unknown"),
+             str(used[digest])] for digest, row in results.environments.items() if used[digest]]
+    page.table(["processor", "cores", "threads of a run", "platform", "Python", "TensorFlow", "Model Garden", "NumPy",
+                "code", "finished runs"], sorted(rows))
+    page.text(f"{count(len(rows), 'environment')}. A + behind the code's revision: files differed from it. A "
+              "comparison that mixes environments says so.")
+
+
+def write_definitions(page: Page) -> None:
+    page.heading("Definitions", "definitions")
+    page.items([
+        "**Accuracy**: share of the rows whose class is predicted. **F1**: of class 1 for MRPC and QQP, as GLUE "
+        "reports it; the unweighted mean over classes elsewhere.",
+        "**Evaluation set**: GLUE's official dev set, every row of it; how many is said beside each result. The "
+        "original calls it the evaluation set, too.",
+        "**Validation**: 5 % of the official training rows, split off before training and scored after every epoch.",
+        "**Instance**: one training run of a configuration. The instances differ in the initial values of the "
+        "classification head only, unless a heading says otherwise.",
+        "**n**: the runs that a mean rests on, of those asked for.",
+        "**±**: half of the 95 % interval of the mean over the instances, by Student's t. At n = 4 it covers 95 %, "
+        "where a percentile bootstrap covers 81 %. It speaks of other instances on the same rows, not of other rows.",
+        "**Sampling error** of an evaluation set: sqrt(p (1 - p) / N) for accuracy p on N rows, how far p is from the "
+        "accuracy on all such text. It is common to all runs on that set, and no number of instances makes it smaller.",
+        "**Majority class**: the accuracy of always naming the most frequent class of the set. A score that is not "
+        "above it tells nothing of the model.",
+        "**Collapsed**: a run that predicts one class for every row. It counts in its mean, and is counted beside it.",
+        "**Diverged**: a run whose loss is no longer finite. It has no score and is in no mean; it is counted.",
+        "**Failed**: a run that ended with an error. It has no score; it is counted. It is tried again at the "
+        "next call, after three failures with `--retry-failed` only.",
+        "**Set aside**: a run that somebody left out by hand, with a reason. It is in no mean; it is counted.",
+        "**Training time**: the optimizer steps of one run, without start-up and evaluation.",
+    ])
+
+
+def write_references(page: Page) -> None:
+    page.heading("References", "references")
+    page.items(REFERENCES)

@@ -1,0 +1,195 @@
+"""The section "Batch size on MRPC": the study of exp_bs_mrpc.py."""
+import math
+import re
+
+from common import figures
+from common.progress import show_seconds
+from common.report import published
+from common.report.background import is_google_release, say_origin
+from common.report.page import MISSING, Page, escape, show_effect, show_interval, show_percent
+from common.report.remarks import has_majority, is_above_majority, list_remarks
+from common.report.results import Cell, Group, Results
+from common.stats import Effect, linear_trend, mean_interval, welch
+
+STUDY = "bs_mrpc"
+COMMAND = "python exp_bs_mrpc.py --instances {}"
+VARIED = ("batch_size",)
+PUBLISHED = {"task": "MRPC", "epochs": 5, "peak_learning_rate": 2e-5}
+SIGNIFICANT = 0.05
+METRICS = {"accuracy": "accuracy, %", "matthews": "Matthews correlation x 100", "pearson": "Pearson correlation x 100",
+           "spearman": "Spearman correlation x 100"}
+
+
+def write(page: Page, results: Results) -> None:
+    """The whole section; one line where the store holds nothing of the study."""
+    page.heading("Batch size on MRPC", "batch-size")
+    page.text("How does evaluation accuracy depend on the batch size, and how fast does validation accuracy rise? "
+              "Batch sizes 2 to 64 at the same peak learning rate and number of epochs.")
+    groups = results.groups(STUDY, VARIED, PUBLISHED)
+    if not groups:
+        page.text(f"The store holds nothing of this study; `{COMMAND.format(4)}` fills it.")
+        return
+    for group in groups:
+        _write_group(page, results, group)
+    _write_conclusions(page, groups)
+    _write_notes(page)
+
+
+def name_cell(cell: Cell) -> str:
+    return f"batch {cell.config.batch_size}"
+
+
+def _write_group(page: Page, results: Results, group: Group) -> None:
+    config = group.cells[0].config
+    page.heading(group.title, f"batch-size-{group.id}", level=3)
+    page.text(f"Checkpoint: {say_origin(group.checkpoint)}. {escape(group.task)}, {config.epochs} epochs, peak "
+              f"learning rate {config.peak_learning_rate:g}.")
+    command = COMMAND.format(max(cell.asked for cell in group.cells))
+    page.items(list_remarks(group, results, name_cell, command))
+    if not group.finished:
+        return
+    for evaluation_set in group.evaluation_sets:
+        _write_table(page, group, evaluation_set)
+        _write_scores(page, group, evaluation_set)
+    _write_curves(page, group)
+
+
+def _write_table(page: Page, group: Group, evaluation_set: str) -> None:
+    def collapsed(cell):
+        return sum(row.collapsed for row in cell.scored(evaluation_set))
+
+    columns = {
+        "batch size": lambda cell: str(cell.config.batch_size),
+        "n": lambda cell: f"{len(cell.scored(evaluation_set))} of {cell.wanted}",
+        METRICS[group.metric]: lambda cell: show_interval(cell.interval(evaluation_set)),
+        "F1 x 100": lambda cell: show_interval(cell.interval(evaluation_set, "f1")),
+        f"validation {METRICS[group.metric]}": lambda cell: show_interval(
+            mean_interval(cell.last_validation(group.metric))),
+        "steps": lambda cell: MISSING if cell.steps is None else str(cell.steps),
+        "training time": lambda cell: MISSING if cell.training_seconds is None else show_seconds(cell.training_seconds),
+        "collapsed": lambda cell: str(collapsed(cell)),
+        "diverged": lambda cell: str(len(cell.where_status("diverged"))),
+    }
+    if group.as_published:
+        columns |= {
+            "published accuracy, %": lambda cell: show_percent_exactly(
+                published.MRPC_BY_BATCH_SIZE.get(cell.config.batch_size)),
+            "published validation accuracy, %": lambda cell: show_percent_exactly(
+                published.MRPC_VALIDATION_BY_BATCH_SIZE.get(cell.config.batch_size)),
+        }
+    page.table(list(columns), [[show(cell) for show in columns.values()] for cell in group.cells])
+    page.text("Means over the instances ± half of their 95 % interval. "
+              + (published.MRPC_ROWS if group.as_published else
+                 "The published values belong to other settings or other rows and are left out here."))
+
+
+def _write_scores(page: Page, group: Group, evaluation_set: str) -> None:
+    """Evaluation score against batch size: every instance, and the means."""
+    data = group.sets[evaluation_set]
+    ax = figures.new_axes(f"{group.task}, {group.checkpoint.name}")
+    figures.set_base_2_axis(ax, [cell.config.batch_size for cell in group.cells], "batch size")
+    ax.set_ylabel(f"evaluation {METRICS[group.metric]}")
+    figures.draw_instances(ax, [_column(cell, evaluation_set) for cell in group.cells])
+    if has_majority(group, evaluation_set):
+        figures.draw_level(ax, 100 * data.majority, f"majority class ({show_percent(data.majority)} %)")
+    if group.as_published and is_google_release(group.checkpoint):
+        sizes = [cell.config.batch_size for cell in group.cells if cell.config.batch_size in published.MRPC_BY_BATCH_SIZE]
+        figures.draw_published(ax, {size: 100 * published.MRPC_BY_BATCH_SIZE[size] for size in sizes},
+                               "published mean (2020)")
+    figures.add_legend(ax)
+    numbers = ", ".join(f"{name_cell(cell)}: {len(cell.scored(evaluation_set))}" for cell in group.cells)
+    page.figure(_file_name(group, evaluation_set), ax,
+                f"Evaluation {METRICS[group.metric]} against batch size, {group.title}",
+                f"Evaluation {METRICS[group.metric]}, over the {data.row_count} rows of {escape(evaluation_set)}, "
+                f"against batch size (base-2 axis): every run, their mean and its 95 % interval. n = {numbers}.")
+
+
+def _column(cell: Cell, evaluation_set: str) -> figures.Column:
+    scored = cell.scored(evaluation_set)
+    return figures.Column(x=cell.config.batch_size, scores=[100 * row.score for row in scored if not row.collapsed],
+                          collapsed=[100 * row.score for row in scored if row.collapsed],
+                          interval=mean_interval([100 * row.score for row in scored]),
+                          diverged=len(cell.where_status("diverged")))
+
+
+def _write_curves(page: Page, group: Group) -> None:
+    """Mean validation score against examples seen, a line for each batch size."""
+    curves = {f"{name_cell(cell)} (n = {len(cell.last_validation(group.metric))})":
+              [(examples, 100 * value) for examples, value in cell.validation_curve(group.metric)]
+              for cell in group.cells if cell.last_validation(group.metric)}
+    if not curves:
+        return
+    ax = figures.new_axes(f"{group.task}, {group.checkpoint.name}")
+    ax.set_xlabel("examples seen")
+    ax.set_ylabel(f"validation {METRICS[group.metric]}")
+    figures.draw_curves(ax, curves)
+    figures.add_legend(ax)
+    page.figure(_file_name(group, "validation"), ax,
+                f"Validation {METRICS[group.metric]} against examples seen, {group.title}",
+                f"Validation {METRICS[group.metric]}, over the 5 % of the training rows that were split off, after "
+                "every epoch against examples seen: mean over the instances, a line for each batch size.")
+
+
+def _write_conclusions(page: Page, groups: list[Group]) -> None:
+    """The original's conclusion about batch size, tested against every group."""
+    page.heading("The conclusion of the original, tested", "batch-size-conclusion", level=3)
+    page.text("The original concludes: **best accuracy at smaller batch sizes**. The test, for each checkpoint by "
+              "itself: the least-squares slope of the score on log2 of the batch size over all runs, in points for "
+              "each doubling. Where its 95 % interval lies below 0 the conclusion is supported, above 0 contradicted, "
+              "else undecided; undecided, too, where no batch size is above the majority class. Welch's test of the "
+              "smallest against the largest batch is given beside it and decides nothing. No correction "
+              "is made for testing several times.")
+    rows = []
+    for group in groups:
+        for evaluation_set in group.evaluation_sets:
+            scores = [(cell, [row.score for row in cell.scored(evaluation_set)]) for cell in group.cells]
+            hopeless = has_majority(group, evaluation_set) and not any(
+                is_above_majority(group, cell, evaluation_set) for cell in group.cells)
+            rows.append(_test_row(group, f"evaluation ({escape(evaluation_set)})", scores, hopeless))
+        scores = [(cell, cell.last_validation(group.metric)) for cell in group.cells]
+        rows.append(_test_row(group, "validation, last epoch", scores, hopeless=False))
+    page.table(["checkpoint", "score", "runs", "slope for each doubling, points", "smallest minus largest batch, "
+                "points", "the conclusion is"], rows)
+
+
+def _test_row(group: Group, what: str, scores: list[tuple[Cell, list[float]]], hopeless: bool) -> list[str]:
+    points = [(math.log2(cell.config.batch_size), score) for cell, each in scores for score in each]
+    trend = linear_trend([x for x, _ in points], [y for _, y in points])
+    ends = welch(scores[0][1], scores[-1][1]) if len(scores) > 1 else None
+    verdict = judge(trend) if not hopeless else "**undecided**: no batch size is above the majority class"
+    complete = len(group.finished) == group.wanted
+    return [group.title, what, str(len(points)), show_effect(trend), show_effect(ends),
+            verdict + ("" if complete else f" (so far: {len(group.finished)} of {group.wanted} runs)")]
+
+
+def judge(trend: Effect | None) -> str:
+    """What a slope for each doubling of the batch says of "best accuracy at smaller batch sizes"."""
+    if trend is None:
+        return "**undecided**: too few runs, or no spread to test"
+    if trend.high < 0:
+        return "**supported**"
+    if trend.low > 0:
+        return "**contradicted**"
+    return f"**undecided** at n = {trend.n}"
+
+
+def _write_notes(page: Page) -> None:
+    page.heading("Notes", "batch-size-notes", level=3)
+    page.items([
+        "The number of epochs is the same, so a smaller batch also means more optimizer steps (column *steps*) at the "
+        "same rate. This study cannot tell the two apart.",
+        "The original asks whether batch normalisation or dropout explains the difference. Neither can: BERT has no "
+        "batch normalisation, and dropout is off when a set is scored.",
+        "A verdict on a stand-in is about that stand-in only.",
+        "The published means were read off figures and carry no interval, so no test compares them with ours.",
+    ])
+
+
+def show_percent_exactly(share: float | None) -> str:
+    """A published share with the digits it was published with."""
+    return MISSING if share is None else re.sub("0$", "", f"{100 * share:.2f}")
+
+
+def _file_name(group: Group, what: str) -> str:
+    words = re.sub(r"[^a-z0-9]+", "-", f"{group.checkpoint.name[:40]} {what}".lower()).strip("-")
+    return f"{STUDY}-{group.id}-{words}.png"

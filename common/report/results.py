@@ -1,0 +1,228 @@
+"""What the report reads of the store: all of it at one moment, cut into groups that may be compared."""
+import dataclasses
+import hashlib
+import json
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from sqlalchemy import select
+
+from common.config import RunConfig
+from common.report.page import escape
+from common.stats import Interval, mean_interval
+from common.store import Store, checkpoints, configs, datasets, environments, evaluations, measurements, runs, studies
+from common.tasks import TASKS
+
+
+@dataclass
+class Run:
+    """One instance with everything that it measured."""
+
+    config: str
+    """Hash of its configuration."""
+    instance: int
+    status: str
+    set_aside: str | None
+    error: str | None
+    training_seconds: float | None
+    environment: str | None
+    """Digest of its row in `environments`."""
+    evaluations: dict = field(default_factory=dict)
+    """Evaluation set -> row of `evaluations`."""
+    validation: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
+    """Metric -> (step, value) in the order of the steps."""
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is finished and not set aside."""
+        return self.status in ("done", "diverged") and self.set_aside is None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One configuration with its runs."""
+
+    config: RunConfig
+    asked: int
+    """Instances that the study asked for."""
+    runs: tuple[Run, ...]
+
+    @property
+    def finished(self) -> list[Run]:
+        return [run for run in self.runs if run.counts]
+
+    @property
+    def wanted(self) -> int:
+        return max(self.asked, len(self.finished))
+
+    def where_status(self, status: str) -> list[Run]:
+        """Runs of this status that are not set aside."""
+        return [run for run in self.runs if run.status == status and run.set_aside is None]
+
+    def scored(self, name: str) -> list:
+        """Rows of `evaluations` of the runs that have a score on this set."""
+        rows = [run.evaluations.get(name) for run in self.where_status("done")]
+        return [row for row in rows if row is not None and row.score is not None]
+
+    def interval(self, name: str, column: str = "score") -> Interval:
+        """Mean and interval of a column of `evaluations` over the instances."""
+        values = [getattr(row, column) for row in self.scored(name)]
+        return mean_interval([value for value in values if value is not None])
+
+    def last_validation(self, metric: str) -> list[float]:
+        """Validation score of every instance after the last epoch."""
+        return [run.validation[metric][-1][1] for run in self.where_status("done") if metric in run.validation]
+
+    def validation_curve(self, metric: str) -> list[tuple[int, float]]:
+        """(examples seen, mean over the instances) after each epoch."""
+        values = defaultdict(list)
+        for run in self.where_status("done"):
+            for step, value in run.validation.get(metric, ()):
+                values[step * self.config.batch_size].append(value)
+        return [(examples, mean_interval(values[examples]).mean) for examples in sorted(values)]
+
+    @property
+    def steps(self) -> int | None:
+        """Optimizer steps of a run; None while no run tells."""
+        curves = [curve for run in self.where_status("done") for curve in run.validation.values()]
+        return max((curve[-1][0] for curve in curves), default=None)
+
+    @property
+    def training_seconds(self) -> float | None:
+        """Mean over the instances."""
+        return mean_interval([run.training_seconds for run in self.where_status("done")
+                              if run.training_seconds is not None]).mean
+
+
+@dataclass(frozen=True)
+class Group:
+    """Cells of a study that differ in nothing but what the study varies."""
+
+    id: str
+    """First digits of the digest of all that they have in common."""
+    title: str
+    """Markdown: the checkpoint's name and what differs from the study as it was published."""
+    checkpoint: object
+    """A row of `checkpoints`."""
+    task: str
+    sets: dict
+    """Set name -> row of `datasets`."""
+    differs: dict
+    """Fields of the configuration that are not as published -> value."""
+    cells: tuple[Cell, ...]
+
+    @property
+    def metric(self) -> str:
+        """The main metric."""
+        return TASKS[self.task].metric if self.task in TASKS else "accuracy"
+
+    @property
+    def evaluation_sets(self) -> list[str]:
+        return sorted(name for name in self.sets if name != "train")
+
+    @property
+    def as_published(self) -> bool:
+        """Whether published values may stand beside these: the same settings on the official rows."""
+        return not self.differs and all(row.row_count == row.official_rows for row in self.sets.values())
+
+    @property
+    def finished(self) -> list[Run]:
+        return [run for cell in self.cells for run in cell.finished]
+
+    @property
+    def wanted(self) -> int:
+        return sum(cell.wanted for cell in self.cells)
+
+
+@dataclass(frozen=True)
+class Results:
+    """What the store held at one moment."""
+
+    checkpoints: dict
+    """Digest -> row."""
+    datasets: list
+    environments: dict
+    """Digest -> row."""
+    configs: dict[str, RunConfig]
+    """Hash -> configuration."""
+    runs: list[Run]
+    """By configuration and instance."""
+    studies: dict[str, dict[str, int]]
+    """Study -> hash of a configuration -> instances asked for."""
+
+    def finished(self) -> list[Run]:
+        return [run for run in self.runs if run.counts]
+
+    def groups(self, study: str, varied: tuple[str, ...], published: dict) -> list[Group]:
+        """The groups of a study by checkpoint, those closest to what was published first.
+
+        Args:
+          varied: fields of the configuration that the study varies.
+          published: what the other fields were in the original, where they have no default.
+        """
+        cells, runs_of = defaultdict(list), defaultdict(list)
+        for run in self.runs:
+            runs_of[run.config].append(run)
+        for key, asked in self.studies.get(study, {}).items():
+            config = self.configs[key]
+            common = {name: value for name, value in dataclasses.asdict(config).items() if name not in varied}
+            cells[json.dumps(common, sort_keys=True)].append(Cell(config, asked, tuple(runs_of[key])))
+        groups = []
+        for common, members in cells.items():
+            members.sort(key=lambda cell: [getattr(cell.config, name) for name in varied])
+            groups.append(self._group(common, tuple(members), published))
+        return sorted(groups, key=lambda group: (group.checkpoint.name, group.checkpoint.digest, len(group.differs),
+                                                 group.title, group.id))
+
+    def _group(self, common: str, cells: tuple[Cell, ...], published: dict) -> Group:
+        fields = json.loads(common)
+        usual = published | {spec.name: spec.default for spec in dataclasses.fields(RunConfig)
+                             if spec.default is not dataclasses.MISSING}
+        differs = {name: value for name, value in fields.items() if name in usual and usual[name] != value}
+        sets = {row.set_name: row for row in self.datasets
+                if (row.digest, row.task) == (fields["data"], fields["task"])}
+        return Group(id=hashlib.sha256(common.encode()).hexdigest()[:8], title=self._title(fields, differs),
+                     checkpoint=self.checkpoints[fields["checkpoint"]], task=fields["task"], sets=sets, differs=differs,
+                     cells=cells)
+
+    def _title(self, fields: dict, differs: dict) -> str:
+        """Names the group apart from every other; digests appear only where names are not enough."""
+        name = self.checkpoints[fields["checkpoint"]].name
+        same_name = [row for row in self.checkpoints.values() if row.name == name]
+        words = [escape(name) + (f" {escape(fields['checkpoint'][:8])}" if len(same_name) > 1 else "")]
+        words += [_say_difference(field, value) for field, value in sorted(differs.items())]
+        if len({row.digest for row in self.datasets if row.task == fields["task"]}) > 1:
+            words.append(f"data {escape(fields['data'][:8])}")
+        return ", ".join(words)
+
+
+def read_results(store: Store) -> Results:
+    """Everything the report needs, read in one transaction."""
+    with store.reading() as connection:
+        def rows(table, *order):
+            return connection.execute(select(table).order_by(*order)).all()
+
+        found = {row.id: Run(row.config, row.instance, row.status, row.set_aside, row.error, row.training_seconds,
+                             row.environment) for row in rows(runs, runs.c.config, runs.c.instance)}
+        for row in rows(evaluations):
+            found[row.run].evaluations[row.evaluation_set] = row
+        curves = (select(measurements.c.run, measurements.c.metric, measurements.c.step, measurements.c.value)
+                  .where(measurements.c.split == "validation", measurements.c.kind == "finite")
+                  .order_by(measurements.c.run, measurements.c.metric, measurements.c.step))
+        for row in connection.execute(curves):
+            found[row.run].validation.setdefault(row.metric, []).append((row.step, row.value))
+        asked = defaultdict(dict)
+        for row in rows(studies, studies.c.study, studies.c.config):
+            asked[row.study][row.config] = row.instances
+        known = rows(checkpoints, checkpoints.c.name, checkpoints.c.digest)
+        return Results(checkpoints={row.digest: row for row in known},
+                       datasets=rows(datasets, datasets.c.task, datasets.c.digest, datasets.c.set_name),
+                       environments={row.digest: row for row in rows(environments, environments.c.digest)},
+                       configs={row.hash: RunConfig.from_json(row.json) for row in rows(configs, configs.c.hash)},
+                       runs=list(found.values()), studies=dict(asked))
+
+
+def _say_difference(name: str, value) -> str:
+    words = {"task": "{}", "dtype": "{}", "epochs": "{} epochs", "peak_learning_rate": "peak rate {:g}",
+             "limit_train": "quick look at the first {} training rows"}
+    return escape(words.get(name, name.replace("_", " ") + " {}").format(value))

@@ -1,0 +1,25 @@
+"""Fixtures that several test files share."""
+import pytest
+import stand_in
+
+from common.owner import Owner
+from common.store import Store
+
+
+@pytest.fixture
+def store(tmp_path):
+    """A new, empty results store in `tmp_path / "results.db"`."""
+    store = Store(tmp_path / "results.db")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def config():
+    """Batch size 8 and rate 2e-5 on MRPC."""
+    return stand_in.make_config()
+
+
+@pytest.fixture
+def owner():
+    return Owner.of_this_process()

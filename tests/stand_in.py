@@ -1,0 +1,139 @@
+"""What the tests use in place of real training: settings, results, and a driver of runs that only sleep.
+
+Run as a program (`python stand_in.py FOLDER ...`) it is a whole driver in a process of its own, to be raced and killed.
+"""
+import argparse
+import contextlib
+import os
+import random
+import signal
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from common.cli import guarded  # noqa: E402
+from common.config import RunConfig  # noqa: E402
+from common.driver import Driver, stopping_on_sigterm  # noqa: E402
+from common.store import Store  # noqa: E402
+from common.study import find_needs  # noqa: E402
+from common.train import RunResult  # noqa: E402
+from common.workers import FreshProcesses  # noqa: E402
+
+DATA, CHECKPOINT, ENVIRONMENT = "d" * 64, "c" * 64, "e" * 64
+CHECKPOINT_ROW = {"digest": CHECKPOINT, "archive_sha256": "a" * 64, "name": "uncased_L-4_H-256_A-4", "layers": 4,
+                  "hidden_size": 256, "heads": 4, "vocabulary": 30522}
+DATA_ROWS = [{"digest": DATA, "set_name": "train", "task": "MRPC", "row_count": 3668,
+              "official_rows": 3668, "majority": 0.6745},
+             {"digest": DATA, "set_name": "dev", "task": "MRPC", "row_count": 408,
+              "official_rows": 408, "majority": 0.6838}]
+ENVIRONMENT_ROW = {"digest": ENVIRONMENT, "host": "here", "processor": "Zen 5", "cores": 2, "threads": 1,
+                   "platform": "Linux", "python": "3.11.7", "tensorflow": "2.20.0",
+                   "tf_models": "2.20.0", "numpy": "2.0.0", "code": "abc"}
+
+
+def make_config(**settings) -> RunConfig:
+    return RunConfig(**{"task": "MRPC", "data": DATA, "checkpoint": CHECKPOINT, "batch_size": 8,
+                        "peak_learning_rate": 2e-5, "epochs": 5} | settings)
+
+
+def make_evaluation(score=0.75, **columns) -> dict:
+    return {"evaluation_set": "dev", "row_count": 408, "metric": "accuracy", "score": score, "accuracy": score,
+            "f1": 0.8, "matthews": None, "pearson": None, "spearman": None, "loss": 0.5, "collapsed": 0} | columns
+
+
+def make_result(score=0.75, **fields) -> RunResult:
+    return RunResult(**{"environment": ENVIRONMENT_ROW, "training_seconds": 10.0, "total_seconds": 12.0,
+                        "measurements": [("validation", "accuracy", 435, 1.0, 0.7), ("train", "loss", 435, 1.0, 0.6)],
+                        "evaluations": [make_evaluation(score)]} | fields)
+
+
+def plan(store: Store, configs: list[RunConfig], instances=1, study="bs_mrpc", **more):
+    """What `common.cli` does before it trains."""
+    needs = find_needs(store, configs, instances, **more)
+    store.plan(study, {need.config: need.wanted for need in needs}, instances, checkpoint=CHECKPOINT_ROW,
+               data=DATA_ROWS, **more)
+    return needs
+
+
+class Silence:
+    """A display that shows nothing but remembers what it heard."""
+
+    def __init__(self):
+        self.heard = []
+
+    def __getattr__(self, event):
+        return lambda *details: self.heard.append(event)
+
+
+class Training:
+    """Pretends to train: notes start and end of each run as files in a folder, one for each try."""
+
+    def __init__(self, folder: Path, seconds: float = 0.0):
+        self.folder, self.seconds = folder, seconds
+
+    def __call__(self, job, report=lambda progress: None) -> RunResult:
+        config, instance = job
+        self._note("begun", config, instance)
+        behave(config)
+        time.sleep(self.seconds * random.uniform(0.5, 1.5))
+        self._note("ended", config, instance)
+        return make_result()
+
+    def count(self, what: str) -> dict[tuple[int, int], int]:
+        """(batch size, instance) -> how often it was begun or ended."""
+        counts = {}
+        for path in self.folder.glob(f"{what}-*"):
+            batch_size, instance = map(int, path.name.split("-")[1:3])
+            counts[batch_size, instance] = counts.get((batch_size, instance), 0) + 1
+        return counts
+
+    def _note(self, what, config, instance):
+        self.folder.mkdir(exist_ok=True)
+        (self.folder / f"{what}-{config.batch_size}-{instance}-{os.getpid()}-{time.monotonic_ns()}").touch()
+
+
+def behave(config: RunConfig) -> None:
+    """Mischief by batch size: 3 ends the process, 5 is killed, 7 raises, 9 has no memory, 11 never ends."""
+    if config.batch_size == 3:
+        os._exit(3)
+    elif config.batch_size == 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif config.batch_size == 7:
+        raise ValueError("seven is\nright out")
+    elif config.batch_size == 9:
+        raise MemoryError
+    elif config.batch_size == 11:
+        time.sleep(600)
+
+
+def drive(folder: Path, batch_sizes, instances: int, seconds: float, workers: int, fresh: bool) -> int:
+    """A driver from store to end; its exit status."""
+    store = Store(folder / "results.db")
+    needs = plan(store, [make_config(batch_size=size) for size in batch_sizes], instances)
+    executor = FreshProcesses(workers) if fresh else ThreadPoolExecutor(workers)
+    if fresh:
+        executor._context.set_forkserver_preload(["common.driver"])  # without TensorFlow it starts in a moment
+    with contextlib.closing(store), stopping_on_sigterm():
+        driver = Driver(store, executor, workers, lambda *job: job, Silence(), train=Training(folder / "runs", seconds))
+        try:
+            driver.run(needs)
+        finally:
+            executor.kill() if fresh else executor.shutdown(cancel_futures=True)
+    for config, _, error in sorted(driver.failures, key=lambda failure: failure[0].batch_size):
+        print(f"{config.batch_size}: {error}")
+    return 1 if driver.failures else 0
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--batch-sizes", type=int, nargs="+", default=[2, 8, 16, 32, 64])
+    parser.add_argument("--instances", type=int, default=2)
+    parser.add_argument("--seconds", type=float, default=0.1)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--fresh", action="store_true")
+    given = vars(parser.parse_args())
+    sys.exit(guarded(lambda: drive(**given), debug=False))

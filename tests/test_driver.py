@@ -1,0 +1,344 @@
+"""The driver of a study, with pretended training: what is missing is trained, once, whatever dies meanwhile."""
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from stand_in import Silence, Training, make_config, make_evaluation, make_result, plan
+
+from common.driver import Driver
+from common.owner import Owner
+from common.store import RunLost
+from common.study import Study, find_needs
+from common.workers import WorkerError
+
+HERE = Path(__file__).parent
+SIZES = (2, 8, 16)
+FROM_RUNS = "FROM runs r JOIN configs c ON c.hash = r.config ORDER BY batch_size"
+
+
+@pytest.fixture
+def study(store, tmp_path):
+    """Runs a study in this process; returns the driver when all is over."""
+    def run(train=None, *, sizes=SIZES, instances=2, workers=2, **options):
+        retry = {"retry_failed": options.pop("retry_failed", False)}
+        needs = plan(store, [make_config(batch_size=size) for size in sizes], instances, **retry)
+        with ThreadPoolExecutor(workers) as executor:
+            driver = Driver(store, executor, workers, lambda *job: job, Silence(),
+                            train=train or Training(tmp_path / "runs"), **options)
+            driver.run(needs)
+        return driver
+    return run
+
+
+@pytest.fixture
+def sql(store, tmp_path):
+    def run(statement):
+        with sqlite3.connect(tmp_path / "results.db") as connection:
+            rows = connection.execute(statement).fetchall()
+        connection.close()
+        return rows
+    return run
+
+
+def start(folder, *arguments):
+    return subprocess.Popen([sys.executable, HERE / "stand_in.py", folder, *map(str, arguments)], text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def finish(process):
+    output, errors = process.communicate(timeout=120)
+    return process.returncode, output, errors
+
+
+# -- what is missing
+
+def test_all_that_is_missing_is_trained_once(study, store, tmp_path, sql):
+    driver = study()
+    assert driver.failures == []
+    assert Training(tmp_path / "runs").count("ended") == {(size, k): 1 for size in (2, 8, 16) for k in (0, 1)}
+    assert sql("SELECT batch_size, n FROM cells ORDER BY batch_size") == [(2, 2), (8, 2), (16, 2)]
+    assert sql("SELECT DISTINCT status, owner, attempt FROM runs") == [("done", None, 1)]
+    assert sorted(driver.display.heard) == ["finished"] * 6 + ["started"] * 6
+
+
+def test_a_second_call_trains_nothing(study, tmp_path, sql):
+    study()
+    before = sql("SELECT * FROM runs"), sorted(os.listdir(tmp_path / "runs"))
+    assert study().display.heard == []
+    assert (sql("SELECT * FROM runs"), sorted(os.listdir(tmp_path / "runs"))) == before
+
+
+def test_five_instances_after_four_train_one_more_of_each(study, tmp_path, sql):
+    study(instances=4)
+    assert len(study(instances=5).display.heard) == 6
+    assert Training(tmp_path / "runs").count("begun") == {(size, k): 1 for size in (2, 8, 16) for k in range(5)}
+    study(instances=3)
+    assert sql("SELECT batch_size, n FROM cells ORDER BY batch_size") == [(2, 5), (8, 5), (16, 5)]
+
+
+def test_another_batch_size_trains_only_that(study, tmp_path):
+    study(sizes=(2, 8), instances=1)
+    study(sizes=(2, 8, 32), instances=1)
+    assert Training(tmp_path / "runs").count("begun") == {(2, 0): 1, (8, 0): 1, (32, 0): 1}
+
+
+def test_first_instances_come_first_and_long_runs_before_short_ones(study, store, tmp_path):
+    order = []
+
+    def train(job):
+        config, instance = job
+        order.append((config.batch_size, instance))
+        return make_result(total_seconds=100.0 / config.batch_size)
+
+    study(train, instances=1, workers=1)
+    study(train, instances=3, workers=1)
+    assert order == [(2, 0), (8, 0), (16, 0), (2, 1), (8, 1), (16, 1), (2, 2), (8, 2), (16, 2)]
+    order.clear()
+    study(lambda job: train(job), sizes=(64, 32), instances=2, workers=1)  # not trained yet: estimated by batch size 16
+    assert order == [(32, 0), (64, 0), (32, 1), (64, 1)]
+
+
+def test_estimates_come_from_stored_times(study, store):
+    study(lambda job: make_result(total_seconds=100.0 / job[0].batch_size), instances=2)
+    needs = find_needs(store,
+                       [make_config(batch_size=size, epochs=epochs) for size, epochs in ((2, 5), (8, 10), (64, 5))], 3)
+    assert [(need.have, need.missing, need.seconds) for need in needs] == [(2, [2], 50.0), (0, [0, 1, 2], 25.0),
+                                                                           (0, [0, 1, 2], 6.25)]
+    assert find_needs(None, [make_config()], 2)[0].seconds is None
+
+
+def test_a_grid_is_every_task_with_every_batch_size_and_rate():
+    study = Study("s", ("MRPC", "RTE"), (8, 16), (1e-5, 2e-5), epochs=3, instances=4)
+    assert study.cells() == [("MRPC", 8, 1e-5), ("MRPC", 8, 2e-5), ("MRPC", 16, 1e-5), ("MRPC", 16, 2e-5),
+                             ("RTE", 8, 1e-5), ("RTE", 8, 2e-5), ("RTE", 16, 1e-5), ("RTE", 16, 2e-5)]
+
+
+# -- ends
+
+def test_a_diverged_run_is_recorded_without_scores_and_not_repeated(study, sql):
+    def train(job):
+        return make_result(diverged=True, evaluations=[], measurements=[("train", "loss", 3, 0.1, float("nan"))])
+
+    assert study(train, sizes=(8,), instances=1).failures == []
+    assert study(train, sizes=(8,), instances=1).display.heard == []
+    assert sql("SELECT status, score, collapsed FROM results") == [("diverged", None, None)]
+    assert sql("SELECT count(*) FROM cells") == [(0,)]
+    assert sql("SELECT step, value, kind FROM curves") == [(3, None, "nan")]
+
+
+def test_a_collapsed_run_is_recorded_with_its_scores(study, sql):
+    study(lambda job: make_result(evaluations=[make_evaluation(0.68, collapsed=1)]), sizes=(8,), instances=2)
+    assert sql("SELECT n, collapsed, mean FROM cells") == [(2, 2, 0.68)]
+
+
+def raising(bad):
+    """Training that raises for one batch size."""
+    def train(job):
+        if job[0].batch_size == bad:
+            raise WorkerError(f"{bad} is bad", "the traceback")
+        return make_result()
+    return train
+
+
+def test_a_failure_is_stored_shown_and_told_and_the_others_go_on(study, sql):
+    driver = study(raising(8), instances=1)
+    ((config, instance, error),) = driver.failures
+    assert (config.batch_size, instance, str(error)) == (8, 0, "8 is bad")
+    assert sorted(driver.display.heard) == ["failed", "finished", "finished", "started", "started", "started"]
+    assert sql(f"SELECT batch_size, status, attempt, error {FROM_RUNS}") == [
+        (2, "done", 1, None), (8, "failed", 1, "8 is bad"), (16, "done", 1, None)]
+
+
+def test_fail_fast_stops_at_the_first_failure_and_gives_the_rest_back(study, sql):
+    driver = study(raising(2), instances=2, workers=1, fail_fast=True)
+    assert [(config.batch_size, instance) for config, instance, _ in driver.failures] == [(2, 0)]
+    assert sql("SELECT status, count(*) FROM runs GROUP BY status ORDER BY status") == [("failed", 1), ("pending", 5)]
+
+
+def test_a_run_that_failed_three_times_is_given_up_until_asked_for(study, store, sql):
+    for tries in (1, 2, 3):
+        assert len(study(raising(8), sizes=(8,), instances=1).failures) == 1
+        assert sql("SELECT status, attempt FROM runs") == [("failed", tries)]
+    assert study(raising(8), sizes=(8,), instances=1).display.heard == []
+    (need,) = find_needs(store, [make_config()], 1)
+    assert (need.have, need.missing, need.given_up) == (0, [], [0])
+    driver = study(sizes=(8,), instances=1, retry_failed=True)
+    assert driver.display.heard == ["started", "finished"]
+    assert sql("SELECT status, attempt, error FROM runs") == [("done", 1, None)]
+
+
+def test_an_instance_set_aside_is_replaced_by_the_next_number(study, store, tmp_path, sql):
+    study(sizes=(8,), instances=2)
+    connection = sqlite3.connect(tmp_path / "results.db")
+    connection.execute("UPDATE runs SET set_aside = 'throttled' WHERE instance = 0")
+    connection.commit()
+    connection.close()
+    (need,) = find_needs(store, [make_config()], 2)
+    assert (need.have, need.wanted, need.missing) == (1, [1, 2], [2])
+    study(sizes=(8,), instances=2)
+    assert Training(tmp_path / "runs").count("begun") == {(8, 0): 1, (8, 1): 1, (8, 2): 1}
+    assert sql("SELECT n FROM cells") == [(2,)]
+    assert study(sizes=(8,), instances=2).display.heard == []
+
+
+# -- others at work on the same grid
+
+def test_a_run_lost_to_another_process_is_waited_for(study, store, monkeypatch, sql):
+    """The other one's result stands; ours is dropped, and the study does not end before theirs is there."""
+    other = Owner("elsewhere", "boot", 1, "7")
+
+    def train(job):
+        if sql("SELECT owner FROM runs") != [(str(other),)]:
+            steal = sqlite3.connect(store.url.database)
+            steal.execute("UPDATE runs SET owner = ?, attempt = 2", (str(other),))
+            steal.commit()
+            steal.close()
+        return make_result(0.1)
+
+    record = store.record
+
+    def record_and_let_the_other_finish(claim, owner, result):
+        with pytest.raises(RunLost):
+            record(claim, owner, result)
+        record(claim.__class__(claim.run, claim.config, claim.instance, 2), other, make_result(0.9))
+        raise RunLost("as it happened")
+
+    monkeypatch.setattr(store, "record", record_and_let_the_other_finish)
+    driver = study(train, sizes=(8,), instances=1)
+    assert driver.display.heard == ["started", "lost", "found"]
+    assert driver.failures == []
+    assert sql("SELECT score FROM results") == [(0.9,)]
+
+
+@pytest.mark.parametrize("end, heard",
+                         [("done", ["found"]), ("failed", ["failed"]), ("pending", ["started", "finished"])])
+def test_a_run_that_another_driver_holds_is_waited_for(study, store, monkeypatch, end, heard):
+    """Finished there: found. Failed there: it is missing here too. Given back: trained here."""
+    plan(store, [make_config()])
+    other = Owner("elsewhere", "boot", 1, "7")
+    claim = store.find_claim(make_config(), 0, other)
+    ends = {"done": lambda: store.record(claim, other, make_result()), "failed": lambda: store.fail(claim, other, "no"),
+            "pending": lambda: store.release(claim, other)}
+    where_status, calls = store.where_status, []
+
+    def where_status_while_the_other_ends(config):
+        calls.append(config)
+        if len(calls) == 3:  # asked by the planning, then twice by the driver that was refused the run
+            ends[end]()
+        return where_status(config)
+
+    monkeypatch.setattr(store, "where_status", where_status_while_the_other_ends)
+    driver = study(sizes=(8,), instances=1)
+    assert driver.display.heard == heard
+    told = [str(error) for _, _, error in driver.failures]
+    assert told == (["it failed in another process"] if end == "failed" else [])
+
+
+def test_two_drivers_at_once_share_one_grid(tmp_path, sql):
+    both = [start(tmp_path, "--instances", 4, "--seconds", 0.1) for _ in range(2)]
+    assert [finish(process)[0] for process in both] == [0, 0]
+    assert Training(tmp_path / "runs").count("begun") == {(size, k): 1 for size in (2, 8, 16, 32, 64) for k in range(4)}
+    assert sql("SELECT DISTINCT n FROM cells") == [(4,)]
+    workers = {path.name.split("-")[3] for path in (tmp_path / "runs").iterdir()}
+    assert len(workers) == 2  # both of them did some
+
+
+def test_a_killed_driver_costs_only_what_was_in_work(tmp_path, sql):
+    process = start(tmp_path, "--instances", 4, "--seconds", 0.3)
+    training = Training(tmp_path / "runs")
+    wait_until(lambda: len(training.count("ended")) >= 4)
+    process.kill()
+    finish(process)
+    begun, ended = training.count("begun"), training.count("ended")
+    recorded = set(sql("SELECT batch_size, instance FROM results"))
+    assert 4 <= len(ended) < 20
+    assert len(ended) - len(recorded) <= 2
+    assert finish(start(tmp_path, "--instances", 4, "--seconds", 0.01))[0] == 0
+    again = training.count("begun")
+    assert set(again) == {(size, k) for size in (2, 8, 16, 32, 64) for k in range(4)}
+    assert {run for run, times in again.items() if times > 1} == set(begun) - recorded  # at most one for each worker
+    assert len(set(begun) - recorded) <= 2
+    assert sql("SELECT DISTINCT n FROM cells") == [(4,)]
+
+
+def test_kills_do_not_lose_or_repeat_a_finished_run(tmp_path, sql):
+    training = Training(tmp_path / "runs")
+    for kill in range(5):
+        before = len(training.count("begun"))
+        process = start(tmp_path, "--instances", 6, "--seconds", 0.05)
+        wait_until(lambda: len(training.count("begun")) > before + 1 or process.poll() is not None)  # noqa: B023
+        time.sleep(0.017 * kill)
+        process.kill()
+        finish(process)
+        assert sql("PRAGMA integrity_check") == [("ok",)]
+        finished = dict(sql("SELECT run, finished_at FROM results"))
+    assert finish(start(tmp_path, "--instances", 6, "--seconds", 0.01))[0] == 0
+    assert finished.items() <= dict(sql("SELECT run, finished_at FROM results")).items()
+    assert sql("SELECT batch_size, n FROM cells ORDER BY 1") == [(2, 6), (8, 6), (16, 6), (32, 6), (64, 6)]
+    assert sum(training.count("begun").values()) <= 30 + 5 * 2
+
+
+# -- signals, and processes of their own
+
+@pytest.mark.parametrize("number, status, sentence", [
+    (signal.SIGTERM, 143, "terminated; what was finished is in the store, call again to go on\n"),
+    (signal.SIGINT, 130, "stopped; what was finished is in the store, call again to go on\n")])
+def test_a_stopped_driver_gives_back_what_it_holds(tmp_path, sql, number, status, sentence):
+    process = start(tmp_path, "--batch-sizes", 2, 11, "--instances", 1, "--fresh")  # 11 never ends
+    training = Training(tmp_path / "runs")
+    wait_until(lambda: sql("SELECT count(*) FROM results") == [(1,)] and (11, 0) in training.count("begun"))
+    process.send_signal(number)
+    returned, output, errors = finish(process)
+    assert (returned, output, errors) == (status, "", sentence)
+    assert sql(f"SELECT batch_size, status, owner, attempt {FROM_RUNS}") == [
+        (2, "done", None, 1), (11, "pending", None, 0)]
+    assert living_workers(tmp_path) == []
+
+
+def test_dying_workers_cost_their_own_run_only(tmp_path, sql):
+    returned, output, errors = finish(start(tmp_path, "--batch-sizes", 2, 3, 5, 7, 9, 16, "--instances", 1, "--fresh"))
+    assert returned == 1
+    assert errors == ""
+    assert output.splitlines() == [
+        "3: its process ended with exit status 3",
+        "5: its process was killed (signal 9), perhaps for lack of memory: try fewer --workers",
+        "7: ValueError: seven is",
+        "9: out of memory"]
+    assert sql(f"SELECT batch_size, status {FROM_RUNS}") == [
+        (2, "done"), (3, "failed"), (5, "failed"), (7, "failed"), (9, "failed"), (16, "done")]
+
+
+def test_workers_end_with_a_killed_driver(tmp_path):
+    process = start(tmp_path, "--batch-sizes", 11, "--instances", 2, "--fresh")
+    wait_until(lambda: len(Training(tmp_path / "runs").count("begun")) == 2)
+    assert len(living_workers(tmp_path)) == 2
+    process.kill()
+    finish(process)
+    wait_until(lambda: living_workers(tmp_path) == [])
+
+
+def wait_until(holds, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def living_workers(folder) -> list[int]:
+    """Processes that pretended to train in this folder and are still there."""
+    numbers = {int(path.name.split("-")[3]) for path in (folder / "runs").iterdir()}
+    return [number for number in numbers if is_alive(number)]
+
+
+def is_alive(number: int) -> bool:
+    stat = Path(f"/proc/{number}/stat")
+    try:
+        return stat.read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False

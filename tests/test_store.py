@@ -1,0 +1,583 @@
+"""The results store: its constraints, its views, and who may write what when several processes share it."""
+import math
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from stand_in import CHECKPOINT, ENVIRONMENT, make_config, make_evaluation, make_result, plan
+
+from common import UserError
+from common.owner import Owner
+from common.store import APPLICATION_ID, RunLost, Store
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture
+def sql(store, tmp_path):
+    """Runs one statement on the store's file, behind the program's back; gives the rows."""
+    def run(statement, *values):
+        with sqlite3.connect(tmp_path / "results.db") as connection:
+            connection.execute("PRAGMA foreign_keys = ON")
+            rows = connection.execute(statement, values).fetchall()
+        connection.close()
+        return rows
+    return run
+
+
+@pytest.fixture
+def planned(store, config):
+    """The store with one pending run."""
+    plan(store, [config])
+    return store
+
+
+def train(store, config, instance, owner, result):
+    store.record(store.find_claim(config, instance, owner), owner, result)
+
+
+# -- constraints
+
+def test_an_instance_is_there_once(planned, config, sql):
+    with pytest.raises(sqlite3.IntegrityError, match="UNIQUE constraint failed: runs.config, runs.instance"):
+        sql("INSERT INTO runs (config, instance) VALUES (?, 0)", config.hash)
+
+
+@pytest.mark.parametrize("assignment, constraint", [
+    ("status = 'finished'", "status_known"),
+    ("status = NULL", "NOT NULL"),
+    ("status = 'running'", "running_has_owner"),
+    ("owner = 'somebody'", "running_has_owner"),
+    ("instance = -1", "instance_natural"),
+    ("config = 'unknown'", "FOREIGN KEY"),
+    ("environment = 'unknown'", "FOREIGN KEY"),
+])
+def test_runs_have_constraints(planned, sql, assignment, constraint):
+    with pytest.raises(sqlite3.IntegrityError, match=constraint):
+        sql(f"UPDATE runs SET {assignment}")
+
+
+@pytest.mark.parametrize("value, kind, constraint", [
+    (None, "finite", "finite_has_value"), (0.5, "nan", "finite_has_value"), (None, "huge", "kind_known")])
+def test_measurements_have_constraints(planned, sql, value, kind, constraint):
+    with pytest.raises(sqlite3.IntegrityError, match=constraint):
+        sql("INSERT INTO measurements (run, split, metric, step, epoch, value, kind) "
+            "VALUES (1, 'train', 'loss', 1, 0.1, ?, ?)",
+            value, kind)
+
+
+@pytest.mark.parametrize("row_count, collapsed, constraint", [(0, 0, "rows_scored"), (1, 2, "collapsed_bool")])
+def test_evaluations_have_constraints(planned, sql, row_count, collapsed, constraint):
+    with pytest.raises(sqlite3.IntegrityError, match=constraint):
+        sql("INSERT INTO evaluations (run, evaluation_set, row_count, metric, collapsed) VALUES (1, 'dev', ?, "
+            "'accuracy', ?)",
+            row_count, collapsed)
+
+
+def test_the_program_keeps_foreign_keys_too(planned, config, owner):
+    claim = planned.find_claim(config, 0, owner)
+    result = make_result(evaluations=[make_evaluation(), make_evaluation()])
+    with pytest.raises(sa.exc.IntegrityError):
+        planned.record(claim, owner, result)
+
+
+# -- planning
+
+def test_planning_twice_changes_nothing(planned, config, sql):
+    tables = ("checkpoints", "datasets", "configs", "runs", "studies")
+    before = [sql(f"SELECT * FROM {table}") for table in tables]
+    assert [len(rows) for rows in before] == [1, 2, 1, 1, 1]
+    plan(planned, [config])
+    assert [sql(f"SELECT * FROM {table}") for table in tables] == before
+
+
+def test_a_study_remembers_the_most_instances_asked_for(store, config, sql):
+    for instances in (2, 5, 3):
+        plan(store, [config], instances)
+    assert sql("SELECT study, instances FROM studies") == [("bs_mrpc", 5)]
+    assert sql("SELECT count(*) FROM runs") == [(5,)]
+
+
+def test_two_studies_share_a_configuration(store, config, sql):
+    plan(store, [config], 2)
+    plan(store, [config], 1, study="lr_mrpc")
+    assert sql("SELECT study, instances FROM studies ORDER BY study") == [("bs_mrpc", 2), ("lr_mrpc", 1)]
+    assert sql("SELECT count(*) FROM runs") == [(2,)]
+
+
+def test_a_configuration_is_stored_with_the_columns_people_filter_by(store, sql):
+    config = make_config(batch_size=16, limit_train=100, vary="head,order")
+    plan(store, [config])
+    assert sql("SELECT hash, json FROM configs") == [(config.hash, config.to_json())]
+    assert sql("SELECT task, batch_size, peak_learning_rate, epochs, steps, dropout, vary, seed, dtype, limit_train, "
+               "recipe FROM configs") == [("MRPC", 16, 2e-5, 5, None, 0.1, "head,order", 0, "float32", 100, 1)]
+
+
+# -- recording
+
+def test_a_finished_run_in_all_tables(planned, config, owner, sql):
+    train(planned, config, 0, owner, make_result())
+    assert sql("SELECT status, owner, attempt, training_seconds, total_seconds, environment, error FROM runs") == [
+        ("done", None, 1, 10.0, 12.0, ENVIRONMENT, None)]
+    assert sql("SELECT evaluation_set, row_count, metric, score, accuracy, f1, matthews, loss, collapsed FROM "
+               "evaluations") == [
+        ("dev", 408, "accuracy", 0.75, 0.75, 0.8, None, 0.5, 0)]
+    assert sql("SELECT split, metric, step, epoch, value, kind FROM measurements ORDER BY split") == [
+        ("train", "loss", 435, 1.0, 0.6, "finite"), ("validation", "accuracy", 435, 1.0, 0.7, "finite")]
+
+
+@pytest.mark.parametrize("broken", [
+    {"measurements": [("train", "loss", 1, 0.1, 0.5), ("train", "loss", 1, 0.1, 0.5)]},
+    {"evaluations": [make_evaluation(), make_evaluation()]},
+    {"evaluations": [make_evaluation(row_count=0)]},
+])
+def test_a_result_is_written_whole_or_not_at_all(planned, config, owner, sql, broken):
+    claim = planned.find_claim(config, 0, owner)
+    with pytest.raises(sa.exc.IntegrityError):
+        planned.record(claim, owner, make_result(**broken))
+    assert sql("SELECT status, attempt, finished_at FROM runs") == [("running", 1, None)]
+    for table in ("evaluations", "measurements", "environments"):
+        assert sql(f"SELECT count(*) FROM {table}") == [(0,)]
+    planned.record(claim, owner, make_result())
+    assert sql("SELECT status FROM runs") == [("done",)]
+
+
+def test_values_that_are_not_finite_are_stored_by_kind(planned, config, owner, sql):
+    values = [("train", "loss", step, 0.1, value) for step, value in enumerate([0.5, math.nan, math.inf, -math.inf])]
+    train(planned, config, 0, owner, make_result(measurements=values, evaluations=[], diverged=True))
+    assert sql("SELECT step, value, kind FROM measurements ORDER BY step") == [
+        (0, 0.5, "finite"), (1, None, "nan"), (2, None, "inf"), (3, None, "-inf")]
+    assert sql("SELECT status FROM runs") == [("diverged",)]
+
+
+def test_a_failed_run_keeps_its_error(planned, config, owner, sql):
+    planned.fail(planned.find_claim(config, 0, owner), owner, "out of memory")
+    assert sql("SELECT status, owner, attempt, error FROM runs") == [("failed", None, 1, "out of memory")]
+
+
+def test_a_run_given_back_was_no_attempt(planned, config, owner, sql):
+    planned.release(planned.find_claim(config, 0, owner), owner)
+    assert sql("SELECT status, owner, attempt FROM runs") == [("pending", None, 0)]
+
+
+# -- views
+
+@pytest.fixture
+def filled(store, owner):
+    """Batch size 8 with scores 0.70, 0.72, 0.77; 16 with 0.71 and a diverged run."""
+    eight, sixteen = make_config(batch_size=8), make_config(batch_size=16)
+    plan(store, [eight], 4)
+    plan(store, [sixteen], 3)
+    for instance, score in enumerate([0.70, 0.72, 0.77]):
+        train(store, eight, instance, owner, make_result(score))
+    train(store, sixteen, 0, owner, make_result(0.71, evaluations=[make_evaluation(0.71, collapsed=1)]))
+    train(store, sixteen, 1, owner,
+          make_result(evaluations=[], diverged=True, measurements=[("train", "loss", 7, 0.1, math.nan)]))
+    return store
+
+
+def test_the_view_results(filled, sql):
+    assert sql("SELECT task, evaluation_set, checkpoint, batch_size, peak_learning_rate, epochs, instance, status, "
+               "metric, score, accuracy, row_count, collapsed, training_seconds FROM results ORDER BY batch_size, "
+               "instance") == [
+        ("MRPC", "dev", "uncased_L-4_H-256_A-4", 8, 2e-5, 5, 0, "done", "accuracy", 0.70, 0.70, 408, 0, 10.0),
+        ("MRPC", "dev", "uncased_L-4_H-256_A-4", 8, 2e-5, 5, 1, "done", "accuracy", 0.72, 0.72, 408, 0, 10.0),
+        ("MRPC", "dev", "uncased_L-4_H-256_A-4", 8, 2e-5, 5, 2, "done", "accuracy", 0.77, 0.77, 408, 0, 10.0),
+        ("MRPC", "dev", "uncased_L-4_H-256_A-4", 16, 2e-5, 5, 0, "done", "accuracy", 0.71, 0.71, 408, 1, 10.0),
+        ("MRPC", None, "uncased_L-4_H-256_A-4", 16, 2e-5, 5, 1, "diverged", None, None, None, None, None, 10.0)]
+
+
+def test_the_view_cells(filled, sql):
+    rows = sql("SELECT batch_size, evaluation_set, n, mean, sd, lowest, highest, mean_accuracy, mean_f1, collapsed, "
+               "mean_training_seconds, checkpoint_digest FROM cells ORDER BY batch_size")
+    # deviations of 0.70, 0.72, 0.77 from 0.73: -0.03, -0.01, 0.04; sum of squares 0.0026, over n - 1 = 2
+    assert rows == [
+        (8, "dev", 3, pytest.approx(0.73), pytest.approx(math.sqrt(0.0013)), 0.70, 0.77, pytest.approx(0.73),
+         pytest.approx(0.8), 0, 10.0, CHECKPOINT),
+        (16, "dev", 1, 0.71, None, 0.71, 0.71, 0.71, 0.8, 1, 10.0, CHECKPOINT)]
+
+
+def test_the_view_curves(filled, sql):
+    assert sql("SELECT batch_size, instance, split, metric, epoch, step, examples, value, kind FROM curves "
+               "WHERE metric = 'loss' ORDER BY batch_size, instance") == [
+        (8, 0, "train", "loss", 1.0, 435, 3480, 0.6, "finite"), (8, 1, "train", "loss", 1.0, 435, 3480, 0.6, "finite"),
+        (8, 2, "train", "loss", 1.0, 435, 3480, 0.6, "finite"), (16, 0, "train", "loss", 1.0, 435, 6960, 0.6, "finite"),
+        (16, 1, "train", "loss", 0.1, 7, 112, None, "nan")]
+
+
+def test_a_run_set_aside_is_left_out_of_every_view(filled, sql):
+    sql("UPDATE runs SET set_aside = 'the machine throttled' WHERE instance = 2")
+    assert sql("SELECT n, mean, sd FROM cells WHERE batch_size = 8") == [
+        (2, pytest.approx(0.71), pytest.approx(math.sqrt(0.0002)))]
+    assert sql("SELECT DISTINCT instance FROM results WHERE batch_size = 8 ORDER BY 1") == [(0,), (1,)]
+    assert sql("SELECT DISTINCT instance FROM curves WHERE batch_size = 8 ORDER BY 1") == [(0,), (1,)]
+
+
+def test_an_undefined_score_is_not_counted(store, config, owner, sql):
+    plan(store, [config], 2)
+    train(store, config, 0, owner, make_result(0.5))
+    train(store, config, 1, owner, make_result(evaluations=[make_evaluation(None, collapsed=1)]))
+    assert sql("SELECT n, mean, sd, collapsed FROM cells") == [(1, 0.5, None, 1)]
+
+
+def test_pending_running_and_failed_runs_are_in_no_view(store, config, owner, sql):
+    plan(store, [config], 3)
+    store.find_claim(config, 0, owner)
+    store.fail(store.find_claim(config, 1, owner), owner, "no")
+    for view in ("results", "cells", "curves"):
+        assert sql(f"SELECT count(*) FROM {view}") == [(0,)]
+
+
+# -- claims
+
+ANOTHER = Owner("elsewhere", "boot", 1, "7")
+
+
+def test_one_of_two_owners_gets_a_run(planned, config, owner, sql):
+    claim = planned.find_claim(config, 0, owner)
+    assert (claim.config, claim.instance, claim.attempt) == (config, 0, 1)
+    assert planned.find_claim(config, 0, ANOTHER) is None
+    assert sql("SELECT status, owner, attempt FROM runs") == [("running", str(owner), 1)]
+
+
+@pytest.mark.parametrize("end", ["done", "diverged", "failed"])
+def test_a_finished_run_is_not_taken(planned, config, owner, sql, end):
+    sql("UPDATE runs SET status = ?", end)
+    assert planned.find_claim(config, 0, owner) is None
+
+
+CLAIM = """
+import sys
+from stand_in import make_config
+from common.owner import Owner
+from common.store import Store
+claim = Store(sys.argv[1]).find_claim(make_config(), 0, Owner.of_this_process())
+print("taken" if claim else "not taken", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def claimant(planned, tmp_path):
+    """A living process that has taken the run."""
+    process = subprocess.Popen([sys.executable, "-c", CLAIM, tmp_path / "results.db"], stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, text=True,
+                               env=os.environ | {"PYTHONPATH": f"{HERE}:{HERE.parent}"})
+    assert process.stdout.readline() == "taken\n"
+    yield process
+    process.kill()
+    process.wait()
+    process.stdin.close()
+    process.stdout.close()
+
+
+def test_a_run_is_taken_over_as_soon_as_its_process_is_dead(planned, config, owner, claimant):
+    assert planned.find_claim(config, 0, owner) is None
+    claimant.send_signal(signal.SIGKILL)
+    os.waitid(os.P_PID, claimant.pid, os.WEXITED | os.WNOWAIT)  # dead, but its parent has not fetched it: a zombie
+    claim = planned.find_claim(config, 0, owner)
+    assert claim.attempt == 2
+
+
+def test_a_stopped_process_keeps_its_run(planned, config, owner, claimant, sql):
+    claimant.send_signal(signal.SIGSTOP)
+    sql("UPDATE runs SET heartbeat = heartbeat - 1000000")
+    assert planned.find_claim(config, 0, owner) is None
+
+
+def test_a_process_number_used_again_is_another_process(planned, config, owner, sql):
+    planned.find_claim(config, 0, owner)
+    sql("UPDATE runs SET owner = ?", str(Owner(owner.host, owner.boot, owner.process, "1")))
+    assert planned.find_claim(config, 0, owner).attempt == 2
+
+
+def test_a_process_of_an_earlier_boot_is_gone(planned, config, owner, sql):
+    planned.find_claim(config, 0, owner)
+    sql("UPDATE runs SET owner = ?", str(Owner(owner.host, "an-earlier-boot", owner.process, owner.started)))
+    assert planned.find_claim(config, 0, owner).attempt == 2
+
+
+@pytest.mark.parametrize("silent, taken", [(100, False), (140, True)])
+def test_a_run_of_another_machine_is_taken_over_after_the_lease(planned, config, owner, sql, silent, taken):
+    planned.find_claim(config, 0, ANOTHER)
+    assert planned.find_claim(config, 0, owner) is None
+    sql("UPDATE runs SET heartbeat = heartbeat - ?", silent)
+    assert (planned.find_claim(config, 0, owner) is not None) == taken
+
+
+def test_a_heartbeat_renews_the_lease(planned, config, owner, sql):
+    planned.find_claim(config, 0, ANOTHER)
+    sql("UPDATE runs SET heartbeat = heartbeat - 140")
+    planned.beat(owner)
+    assert sql("SELECT strftime('%s') - heartbeat >= 140 FROM runs") == [(1,)]  # another owner's run is left alone
+    planned.beat(ANOTHER)
+    assert planned.find_claim(config, 0, owner) is None
+
+
+def test_what_was_taken_over_is_not_written(planned, config, owner, sql):
+    late = planned.find_claim(config, 0, ANOTHER)
+    sql("UPDATE runs SET heartbeat = heartbeat - 140")
+    claim = planned.find_claim(config, 0, owner)
+    for write in (lambda: planned.record(late, ANOTHER, make_result(0.1)),
+                  lambda: planned.fail(late, ANOTHER, "too late")):
+        with pytest.raises(RunLost, match="run 1 was taken over"):
+            write()
+    planned.release(late, ANOTHER)
+    assert sql("SELECT status, owner, attempt, error FROM runs") == [("running", str(owner), 2, None)]
+    assert sql("SELECT count(*) FROM evaluations") == sql("SELECT count(*) FROM environments") == [(0,)]
+    planned.record(claim, owner, make_result(0.9))
+    with pytest.raises(RunLost):
+        planned.record(late, ANOTHER, make_result(0.1))
+    assert sql("SELECT score FROM results") == [(0.9,)]
+
+
+def test_a_result_is_recorded_once(planned, config, owner, sql):
+    claim = planned.find_claim(config, 0, owner)
+    planned.record(claim, owner, make_result(0.9))
+    for _ in range(3):
+        with pytest.raises(RunLost):
+            planned.record(claim, owner, make_result(0.1))
+    assert sql("SELECT score FROM results") == [(0.9,)]
+
+
+def test_the_same_owner_cannot_write_for_an_earlier_attempt(planned, config, owner, sql):
+    early = planned.find_claim(config, 0, owner)
+    planned.fail(early, owner, "first")
+    plan(planned, [config])
+    planned.find_claim(config, 0, owner)
+    with pytest.raises(RunLost):
+        planned.record(early, owner, make_result())
+
+
+def test_an_owner_is_written_and_read_back():
+    owner = Owner("a/host", "boot-id", 4711, "99")
+    assert str(owner) == "a/host/boot-id/4711/99"
+    assert Owner.parse("a/host/boot-id/4711/99") == owner
+    assert Owner.of_this_process().process == os.getpid()
+    assert not Owner.of_this_process().is_gone(lease_is_over=True)
+
+
+# -- opening
+
+def refusal(address, **options) -> str:
+    with pytest.raises(UserError) as error:
+        Store(address, **options)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_a_store_is_marked_and_opened_again(store, tmp_path, config, sql):
+    assert sql("PRAGMA application_id") == [(APPLICATION_ID,)]
+    assert sql("SELECT version FROM schema_version") == [(1,)]
+    plan(store, [config])
+    again = Store(tmp_path / "results.db", create=False)
+    assert again.where_status(config) == {0: ("pending", 0, False)}
+    again.close()
+
+
+def test_another_programs_database_is_refused_and_left_alone(tmp_path):
+    path = tmp_path / "photos.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE photos (name)")
+    connection.close()
+    before = path.read_bytes()
+    assert refusal(path) == (f"the database {path} belongs to another program (it has the table 'photos'); name "
+                             "another with --db")
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("version, sentence", [
+    (2, "has schema version 2, this program knows 1; update the program"),
+    (0, "has the old schema version 0; this program needs 1")])
+def test_another_schema_version_is_refused(store, sql, tmp_path, version, sentence):
+    sql("UPDATE schema_version SET version = ?", version)
+    assert refusal(tmp_path / "results.db") == f"the results store {tmp_path}/results.db {sentence}"
+
+
+def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path):
+    path = tmp_path / "results.db"
+    path.write_text("These are my results, all of them.\n" * 100)
+    assert refusal(path) == (f"the results store {path} cannot be read: the file is no SQLite database; name another "
+                             "with --db (file is not a database)")
+    assert path.read_text().startswith("These are my results")
+
+
+def test_a_damaged_store_is_one_sentence(store, tmp_path, config, sql):
+    plan(store, [config], 500)
+    store.close()
+    path = tmp_path / "results.db"
+    content = bytearray(path.read_bytes())
+    content[4096:] = b"\xa5" * (len(content) - 4096)
+    path.write_bytes(content)
+    with pytest.raises(UserError,
+                       match=r"results\.db cannot be read: the file is damaged; restore a copy of it or name anoth"):
+        Store(path).where_status(config)
+
+
+def test_places_where_no_store_can_be(tmp_path):
+    assert refusal(tmp_path) == f"the results store {tmp_path} is a folder; name a file with --db"
+    assert refusal(tmp_path / "none" / "results.db") == (
+        f"the folder of the results store {tmp_path}/none/results.db does not exist; create it or name another place "
+        f"with --db")
+    assert refusal("") == "the results store has no name; name a file with --db"
+    assert refusal("/proc/results.db") == (
+        "the results store /proc/results.db cannot be read: the file cannot be opened; check its permissions or name "
+        "another with --db (unable to open database file)")
+
+
+def test_a_missing_store_is_not_made_where_results_are_wanted(tmp_path):
+    assert refusal(tmp_path / "results.db", create=False) == (
+        f"there is no results store at {tmp_path}/results.db; run one of the exp_*.py scripts first or name another "
+        f"with --db")
+    assert not (tmp_path / "results.db").exists()
+    (tmp_path / "results.db").touch()
+    assert refusal(tmp_path / "results.db", create=False) == (
+        f"{tmp_path}/results.db holds no results yet; run one of the exp_*.py scripts first")
+
+
+@pytest.mark.parametrize("name", ["what?.db", "100%.db", "a%20b.db", "a#b.db", "a b&c=d.db", "ünï.db", "a:b.db"])
+def test_any_file_name_is_taken_literally(tmp_path, config, name):
+    store = Store(tmp_path / name)
+    plan(store, [config])
+    store.close()
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+READ_AND_WRITE = """
+import sys
+from stand_in import make_config, plan
+from common import UserError
+from common.store import Store
+store = Store(sys.argv[1])
+print(len(store.where_status(make_config())), "runs")
+try:
+    plan(store, [make_config()], 2)
+except UserError as error:
+    print(error)
+"""
+
+
+def test_a_store_that_cannot_be_written_can_still_be_read(planned, config, owner, tmp_path):
+    train(planned, config, 0, owner, make_result(0.75))
+    planned.close()
+    path = tmp_path / "results.db"
+    path.chmod(0o444)
+    tmp_path.chmod(0o555)
+    said = run_program(READ_AND_WRITE, path, obeys_file_modes=True)
+    assert said == (f"1 runs\nthe results store {path} cannot be written: it is read-only; make it writable or name "
+                    "another with --db (attempt to write a readonly database)\n")
+
+
+def test_a_locked_store_is_waited_for_and_then_named(planned, config, tmp_path, monkeypatch):
+    monkeypatch.setattr("common.store._engine_options", lambda url: {"connect_args": {"timeout": 0.2}})
+    impatient = Store(tmp_path / "results.db")
+    holder = sqlite3.connect(tmp_path / "results.db", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    with pytest.raises(UserError) as error:
+        plan(impatient, [config], 2)
+    assert str(error.value) == (f"the results store {tmp_path}/results.db cannot be written: another program holds it "
+                                "locked; close that and call again (database is locked)")
+    assert impatient.where_status(config) == {0: ("pending", 0, False)}  # reading goes on
+    holder.execute("ROLLBACK")
+    holder.close()
+    plan(impatient, [config], 2)
+    assert len(impatient.where_status(config)) == 2
+    impatient.close()
+
+
+def test_a_full_disk_leaves_no_half_of_a_result(planned, config, owner, sql):
+    claim = planned.find_claim(config, 0, owner)
+    result = make_result(measurements=[("train", "loss", step, 0.1, 0.5) for step in range(5000)])
+
+    def limit(connection, _record):
+        connection.execute("PRAGMA max_page_count = 40")
+
+    planned.engine.dispose()
+    sa.event.listen(planned.engine, "connect", limit)
+    with pytest.raises(UserError, match=r"cannot be written: the disk is full; free some space and call again"):
+        planned.record(claim, owner, result)
+    sa.event.remove(planned.engine, "connect", limit)
+    planned.engine.dispose()
+    assert sql("SELECT status FROM runs") == [("running",)]
+    assert sql("SELECT count(*) FROM measurements") == [(0,)]
+    planned.record(claim, owner, result)
+    assert sql("SELECT count(*) FROM measurements") == [(5000,)]
+
+
+@pytest.mark.parametrize("address", [
+    "postgresql+psycopg://anna:s3cret@127.0.0.1:1/results", "postgresql://anna:s3cret@127.0.0.1:99999999/results",
+    "nosuchbase://anna:s3cret@127.0.0.1/results"])
+def test_a_password_is_never_shown(address):
+    sentence = refusal(address)
+    assert "s3cret" not in sentence
+    assert "anna:***@127.0.0.1" in sentence
+
+
+@pytest.mark.parametrize("address", ["://", "postgresql://anna:s3cret@127.0.0.1:port/results"])
+def test_an_address_that_is_none(address):
+    assert refusal(address) == ("the --db address is neither a path nor a database URL such as "
+                                "postgresql+psycopg://user@host/name")
+
+
+# -- several processes
+
+def run_program(program: str, *arguments, obeys_file_modes=False) -> str:
+    """What a Python program prints; with `obeys_file_modes` even root may not write what is read-only."""
+    command = [sys.executable, "-c", program, *arguments]
+    if obeys_file_modes and os.geteuid() == 0:
+        if not shutil.which("setpriv"):
+            pytest.skip("root may write anything, and there is no setpriv to take that from it")
+        command = ["setpriv", "--bounding-set=-dac_override", *command]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120,
+                          env=os.environ | {"PYTHONPATH": f"{HERE}:{HERE.parent}"})
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+RACE = """
+import multiprocessing, sys
+from pathlib import Path
+from stand_in import make_config, make_result, plan
+from common.owner import Owner
+from common.store import Store
+
+def work(folder, barrier, number):
+    barrier.wait()
+    store = Store(folder / "results.db")
+    plan(store, [make_config()], 40)
+    barrier.wait()
+    owner = Owner.of_this_process()
+    for instance in range(40):
+        claim = store.find_claim(make_config(), instance, owner)
+        if claim:
+            (folder / f"{instance}-by-{number}").touch()
+            store.record(claim, owner, make_result(number / 100))
+
+context = multiprocessing.get_context("fork")
+barrier = context.Barrier(8)
+processes = [context.Process(target=work, args=(Path(sys.argv[1]), barrier, number)) for number in range(8)]
+for process in processes:
+    process.start()
+for process in processes:
+    process.join()
+print([process.exitcode for process in processes])
+"""
+
+
+def test_eight_processes_create_one_store_and_take_every_run_once(tmp_path):
+    assert run_program(RACE, tmp_path) == "[0, 0, 0, 0, 0, 0, 0, 0]\n"
+    taken = sorted(path.name.split("-by-") for path in tmp_path.glob("*-by-*"))
+    assert sorted(int(instance) for instance, _ in taken) == list(range(40))
+    with sqlite3.connect(tmp_path / "results.db") as connection:
+        rows = connection.execute("SELECT instance, score FROM results ORDER BY instance").fetchall()
+        assert connection.execute("SELECT version FROM schema_version").fetchall() == [(1,)]
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    connection.close()
+    assert dict(rows) == {int(instance): int(number) / 100 for instance, number in taken}
+    assert len(rows) == 40
