@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from common.cli import guarded
+from common.demo import FOLDER as DEMO
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -29,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.demo and (options.db or options.out):
         parser.error("--demo has a store and a report of its own; leave --db and --out away")
-    folder = Path("demo") if options.demo else Path()
+    folder = DEMO if options.demo else Path()
     return guarded(lambda: _write(options.db or str(folder / "results.db"), Path(options.out or folder / "REPORT.md")),
                    options.debug)
 

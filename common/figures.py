@@ -4,6 +4,7 @@ What is told apart by colour is told apart by marker and line style as well, and
 the lines: a grey print and a colour-blind reader lose nothing.
 """
 import io
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -45,7 +46,7 @@ def new_axes(title: str):
     figure = Figure(figsize=(7.2, 4.5), dpi=130, layout="constrained")
     FigureCanvasAgg(figure)
     ax = figure.add_subplot()
-    ax.set_title(title.encode("ascii", "replace").decode(), loc="left")
+    ax.set_title(textwrap.shorten(title.encode("ascii", "replace").decode(), 75, placeholder=" ..."), loc="left")
     return ax
 
 

@@ -15,7 +15,6 @@ STUDY = "bs_mrpc"
 COMMAND = "python exp_bs_mrpc.py --instances {}"
 VARIED = ("batch_size",)
 PUBLISHED = {"task": "MRPC", "epochs": 5, "peak_learning_rate": 2e-5}
-SIGNIFICANT = 0.05
 METRICS = {"accuracy": "accuracy, %", "matthews": "Matthews correlation x 100", "pearson": "Pearson correlation x 100",
            "spearman": "Spearman correlation x 100"}
 
@@ -41,7 +40,7 @@ def name_cell(cell: Cell) -> str:
 
 def _write_group(page: Page, results: Results, group: Group) -> None:
     config = group.cells[0].config
-    page.heading(group.title, f"batch-size-{group.id}", level=3)
+    page.heading(escape(group.title), f"batch-size-{group.id}", level=3)
     page.text(f"Checkpoint: {say_origin(group.checkpoint)}. {escape(group.task)}, {config.epochs} epochs, peak "
               f"learning rate {config.peak_learning_rate:g}.")
     command = COMMAND.format(max(cell.asked for cell in group.cells))
@@ -78,7 +77,8 @@ def _write_table(page: Page, group: Group, evaluation_set: str) -> None:
                 published.MRPC_VALIDATION_BY_BATCH_SIZE.get(cell.config.batch_size)),
         }
     page.table(list(columns), [[show(cell) for show in columns.values()] for cell in group.cells])
-    page.text("Means over the instances ± half of their 95 % interval. "
+    page.text(f"Evaluation set {escape(evaluation_set)}, {group.sets[evaluation_set].row_count} rows. Means over the "
+              "instances ± half of their 95 % interval. "
               + (published.MRPC_ROWS if group.as_published else
                  "The published values belong to other settings or other rows and are left out here."))
 
@@ -86,20 +86,20 @@ def _write_table(page: Page, group: Group, evaluation_set: str) -> None:
 def _write_scores(page: Page, group: Group, evaluation_set: str) -> None:
     """Evaluation score against batch size: every instance, and the means."""
     data = group.sets[evaluation_set]
-    ax = figures.new_axes(f"{group.task}, {group.checkpoint.name}")
+    ax = figures.new_axes(f"{group.task}: {group.title}")
     figures.set_base_2_axis(ax, [cell.config.batch_size for cell in group.cells], "batch size")
     ax.set_ylabel(f"evaluation {METRICS[group.metric]}")
     figures.draw_instances(ax, [_column(cell, evaluation_set) for cell in group.cells])
     if has_majority(group, evaluation_set):
         figures.draw_level(ax, 100 * data.majority, f"majority class ({show_percent(data.majority)} %)")
     if group.as_published and is_google_release(group.checkpoint):
-        sizes = [cell.config.batch_size for cell in group.cells if cell.config.batch_size in published.MRPC_BY_BATCH_SIZE]
-        figures.draw_published(ax, {size: 100 * published.MRPC_BY_BATCH_SIZE[size] for size in sizes},
-                               "published mean (2020)")
+        ours = [cell.config.batch_size for cell in group.cells]
+        figures.draw_published(ax, {size: 100 * share for size, share in published.MRPC_BY_BATCH_SIZE.items()
+                                    if size in ours}, "published mean (2020)")
     figures.add_legend(ax)
     numbers = ", ".join(f"{name_cell(cell)}: {len(cell.scored(evaluation_set))}" for cell in group.cells)
     page.figure(_file_name(group, evaluation_set), ax,
-                f"Evaluation {METRICS[group.metric]} against batch size, {group.title}",
+                f"Evaluation {METRICS[group.metric]} against batch size, {escape(group.title)}",
                 f"Evaluation {METRICS[group.metric]}, over the {data.row_count} rows of {escape(evaluation_set)}, "
                 f"against batch size (base-2 axis): every run, their mean and its 95 % interval. n = {numbers}.")
 
@@ -119,13 +119,13 @@ def _write_curves(page: Page, group: Group) -> None:
               for cell in group.cells if cell.last_validation(group.metric)}
     if not curves:
         return
-    ax = figures.new_axes(f"{group.task}, {group.checkpoint.name}")
+    ax = figures.new_axes(f"{group.task}: {group.title}")
     ax.set_xlabel("examples seen")
     ax.set_ylabel(f"validation {METRICS[group.metric]}")
     figures.draw_curves(ax, curves)
     figures.add_legend(ax)
     page.figure(_file_name(group, "validation"), ax,
-                f"Validation {METRICS[group.metric]} against examples seen, {group.title}",
+                f"Validation {METRICS[group.metric]} against examples seen, {escape(group.title)}",
                 f"Validation {METRICS[group.metric]}, over the 5 % of the training rows that were split off, after "
                 "every epoch against examples seen: mean over the instances, a line for each batch size.")
 
@@ -158,7 +158,7 @@ def _test_row(group: Group, what: str, scores: list[tuple[Cell, list[float]]], h
     ends = welch(scores[0][1], scores[-1][1]) if len(scores) > 1 else None
     verdict = judge(trend) if not hopeless else "**undecided**: no batch size is above the majority class"
     complete = len(group.finished) == group.wanted
-    return [group.title, what, str(len(points)), show_effect(trend), show_effect(ends),
+    return [escape(group.title), what, str(len(points)), show_effect(trend), show_effect(ends),
             verdict + ("" if complete else f" (so far: {len(group.finished)} of {group.wanted} runs)")]
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from sqlalchemy import select
 
 from common.config import RunConfig
-from common.report.page import escape
 from common.stats import Interval, mean_interval
 from common.store import Store, checkpoints, configs, datasets, environments, evaluations, measurements, runs, studies
 from common.tasks import TASKS
@@ -101,7 +100,7 @@ class Group:
     id: str
     """First digits of the digest of all that they have in common."""
     title: str
-    """Markdown: the checkpoint's name and what differs from the study as it was published."""
+    """The checkpoint's name and what differs from the study as it was published."""
     checkpoint: object
     """A row of `checkpoints`."""
     task: str
@@ -189,10 +188,10 @@ class Results:
         """Names the group apart from every other; digests appear only where names are not enough."""
         name = self.checkpoints[fields["checkpoint"]].name
         same_name = [row for row in self.checkpoints.values() if row.name == name]
-        words = [escape(name) + (f" {escape(fields['checkpoint'][:8])}" if len(same_name) > 1 else "")]
+        words = [name + (f" {fields['checkpoint'][:8]}" if len(same_name) > 1 else "")]
         words += [_say_difference(field, value) for field, value in sorted(differs.items())]
         if len({row.digest for row in self.datasets if row.task == fields["task"]}) > 1:
-            words.append(f"data {escape(fields['data'][:8])}")
+            words.append(f"data {fields['data'][:8]}")
         return ", ".join(words)
 
 
@@ -225,4 +224,4 @@ def read_results(store: Store) -> Results:
 def _say_difference(name: str, value) -> str:
     words = {"task": "{}", "dtype": "{}", "epochs": "{} epochs", "peak_learning_rate": "peak rate {:g}",
              "limit_train": "quick look at the first {} training rows"}
-    return escape(words.get(name, name.replace("_", " ") + " {}").format(value))
+    return words.get(name, name.replace("_", " ") + " {}").format(value)
