@@ -7,28 +7,32 @@ import traceback
 from pathlib import Path
 
 from common import Terminated, UserError
-from common.demo import RATE_FACTOR, use_demo
+from common.demo import FOLDER, RATE_FACTOR, use_demo
 from common.study import Study
+from common.tasks import get_task
 
 EPILOG = """exit status: 0 all that was asked for is in the store; 1 a run failed; 2 something for you to mend (flag, file,
 download, store); 130 and 143 stopped by Ctrl-C and SIGTERM, with nothing half-written"""
 
 
-def build_parser(study: Study, doc: str) -> argparse.ArgumentParser:
-    """Flags of a study; defaults are the study's own."""
+def build_parser(study: Study, doc: str, grids: dict[str, Study]) -> argparse.ArgumentParser:
+    """Flags of a study; what is not given stays as the study has it."""
     parser = argparse.ArgumentParser(description=doc, epilog=EPILOG, allow_abbrev=False,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     what = parser.add_argument_group("what to train")
-    what.add_argument("--instances", type=_whole("instances"), default=study.instances, metavar="N",
-                      help="have N trained instances of every configuration (default: %(default)s)")
-    what.add_argument("--task", "--tasks", dest="tasks", nargs="+", metavar="TASK", default=list(study.tasks),
+    if grids:
+        what.add_argument("--grid", choices=list(grids), help="another grid than the study's own")
+    what.add_argument("--instances", type=_whole("instances"), metavar="N",
+                      help=f"have N trained instances of every configuration (default: {study.instances})")
+    what.add_argument("--task", "--tasks", dest="tasks", nargs="+", metavar="TASK",
                       help=f"GLUE tasks (default: {' '.join(study.tasks)})")
-    what.add_argument("--batch-sizes", type=_whole("batch size"), nargs="+", metavar="B", default=list(study.batch_sizes),
-                      help=f"batch sizes (default: {' '.join(map(str, study.batch_sizes))})")
+    own = "".join(f", {task}: {' '.join(map(str, sizes))}" for task, sizes in study.batch_sizes_of.items())
+    what.add_argument("--batch-sizes", type=_whole("batch size"), nargs="+", metavar="B",
+                      help=f"batch sizes (default: {' '.join(map(str, study.batch_sizes))}{own})")
     what.add_argument("--rates", type=_positive, nargs="+", metavar="R",
                       help=f"peak learning rates (default: {' '.join(f'{r:g}' for r in study.peak_learning_rates)})")
-    what.add_argument("--epochs", type=_whole("epochs"), default=study.epochs, metavar="E",
-                      help="passes over the training split (default: %(default)s)")
+    what.add_argument("--epochs", type=_whole("epochs"), metavar="E",
+                      help=f"passes over the training split (default: {study.epochs})")
     what.add_argument("--limit-train", type=_whole("row limit"), metavar="N",
                       help="quick look: use the first N training rows (kept apart from full runs)")
     given = parser.add_argument_group("input")
@@ -53,13 +57,29 @@ def build_parser(study: Study, doc: str) -> argparse.ArgumentParser:
     return parser
 
 
-def main(study: Study, doc: str, arguments: list[str] | None = None) -> int:
-    """Runs a study from the command line; returns the exit status."""
-    options = build_parser(study, doc).parse_args(arguments)
-    rates = options.rates or [rate * (RATE_FACTOR if options.demo else 1) for rate in study.peak_learning_rates]
-    study = dataclasses.replace(study, tasks=tuple(options.tasks), batch_sizes=tuple(options.batch_sizes),
-                                peak_learning_rates=tuple(rates), epochs=options.epochs, instances=options.instances)
-    return guarded(lambda: _run(study, options), options.debug)
+def main(study: Study, doc: str, arguments: list[str] | None = None, *, grids: dict[str, Study] | None = None) -> int:
+    """Runs a study from the command line; returns the exit status.
+
+    Args:
+      study: the script's own study.
+      doc: the script's docstring, which `--help` shows.
+      arguments: the words of the command line; None: those of this process.
+      grids: other studies that `--grid NAME` chooses.
+    """
+    options = build_parser(study, doc, grids or {}).parse_args(arguments)
+    chosen = grids[options.grid] if grids and options.grid else study
+    return guarded(lambda: _run(_adapt(chosen, options), options), options.debug)
+
+
+def _adapt(study: Study, options) -> Study:
+    """The study with what the flags change of it."""
+    rates = [rate * (RATE_FACTOR if options.demo else 1) for rate in study.peak_learning_rates]
+    return dataclasses.replace(
+        study, tasks=tuple(get_task(name).name for name in options.tasks or study.tasks),
+        batch_sizes=tuple(options.batch_sizes or study.batch_sizes),
+        batch_sizes_of={} if options.batch_sizes else study.batch_sizes_of,
+        peak_learning_rates=tuple(options.rates or rates), epochs=options.epochs or study.epochs,
+        instances=options.instances or study.instances)
 
 
 def guarded(action, debug: bool) -> int:
@@ -80,49 +100,71 @@ def guarded(action, debug: bool) -> int:
 
 
 def _run(study: Study, options) -> int:
-    from common.data import load_glue, split
     from common.environment import count_cores
-    from common.fetch import cache_dir, get_checkpoint, get_glue_folder
+    from common.fetch import cache_dir, get_checkpoint
     from common.store import Store
-    from common.study import check_batch_size, find_needs
-    from common.tasks import get_task
+    from common.study import find_needs
 
-    options.cache_dir = None
     if options.demo:
         use_demo(options)
-    tasks = [get_task(name) for name in dict.fromkeys(study.tasks)]
-    cache = options.cache_dir or cache_dir()
+    cache = FOLDER / "cache" if options.demo else cache_dir()
     checkpoint = get_checkpoint(options.checkpoint, cache)
-    folders = {task.name: get_glue_folder(task, options.glue_dir, cache) for task in tasks}
-    data = {task.name: load_glue(task, folders[task.name], allow_other_rows=options.allow_other_rows) for task in tasks}
+    folders, data, missing = _load_tasks(study, options, cache)
     configs = _configs(study, options, checkpoint, data)
-    for config in configs:
-        rows = len(data[config.task].sets["train"])
-        training, _ = split(config.limit_train or rows, config.validation, config.split_seed)
-        check_batch_size(config, len(training))
     store = Store(options.db) if not options.dry_run or _exists(options.db) else None
     needs = find_needs(store, configs, study.instances, options.retry_failed)
     workers = options.workers or _default_workers(count_cores(), options.threads)
     if options.dry_run:
         _print_plan(needs, workers)
-        return 0
-    store.plan(study.name, {need.config: need.wanted for need in needs}, study.instances,
-               checkpoint=checkpoint.row(), data=[row for each in data.values() for row in each.rows()],
-               retry_failed=options.retry_failed)
-    return _train(store, needs, workers, options, checkpoint, folders, cache)
+    else:
+        store.plan(study.name, {need.config: need.wanted for need in needs}, study.instances,
+                   checkpoint=checkpoint.row(), data=[row for each in data.values() for row in each.rows()],
+                   retry_failed=options.retry_failed)
+    status = 0 if options.dry_run else _train(store, needs, workers, options, checkpoint, folders, cache)
+    for name, error in missing.items():
+        print(f"failed: {name}: {error}", file=sys.stderr)
+    return 1 if missing else status
+
+
+def _load_tasks(study: Study, options, cache: Path) -> tuple[dict, dict, dict]:
+    """Task -> folder, task -> rows, and task -> error for those whose files cannot be had.
+
+    Raises:
+      UserError: no task's files can be had.
+    """
+    from common.data import load_glue
+    from common.fetch import get_glue_folder
+
+    folders, data, missing = {}, {}, {}
+    for name in dict.fromkeys(study.tasks):
+        task = get_task(name)
+        try:
+            folders[name] = get_glue_folder(task, options.glue_dir, cache)
+            data[name] = load_glue(task, folders[name], allow_other_rows=options.allow_other_rows)
+        except UserError as error:
+            missing[name] = error
+    if not data:
+        raise next(iter(missing.values()))
+    return folders, data, missing
 
 
 def _configs(study: Study, options, checkpoint, data) -> list:
+    """The study's configurations, for the tasks whose rows are there."""
     from common.config import RunConfig
+    from common.data import split
+    from common.study import check_batch_size
 
-    def limit(task: str) -> int | None:  # one that leaves no row out changes no number
-        given = options.limit_train
-        return given if given and given < len(data[task].sets["train"]) else None
-
-    configs = [RunConfig(task=task, data=data[task].digest, checkpoint=checkpoint.digest, batch_size=batch_size,
-                         peak_learning_rate=rate, epochs=study.epochs, limit_train=limit(task))
-               for task, batch_size, rate in study.cells()]
-    return list(dict.fromkeys(configs))
+    configs = {}
+    for task, batch_size, rate in study.cells():
+        if task not in data:
+            continue
+        rows = len(data[task].sets["train"])
+        limit = options.limit_train if (options.limit_train or rows) < rows else None  # else no row is left out
+        config = RunConfig(task=task, data=data[task].digest, checkpoint=checkpoint.digest, batch_size=batch_size,
+                           peak_learning_rate=rate, epochs=study.epochs, limit_train=limit)
+        check_batch_size(config, len(split(limit or rows, config.validation, config.split_seed)[0]))
+        configs[config] = None
+    return list(configs)
 
 
 def _train(store, needs, workers: int, options, checkpoint, folders, cache: Path) -> int:

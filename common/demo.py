@@ -11,6 +11,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from common import UserError
 from common.tasks import TASKS, Task
 
 FOLDER = Path("demo")
@@ -34,7 +35,13 @@ BLAME = ("dreadful", "boring", "clumsy", "shallow", "tedious")
 
 
 def use_demo(options) -> None:
-    """Points the options at the sample, which is made first where it is missing."""
+    """Points the options at the sample, which is made first where it is missing.
+
+    Raises:
+      UserError: the sample and something else were asked for at once.
+    """
+    if options.db != "results.db":
+        raise UserError("--demo has a store of its own in demo/; leave out --db")
     FOLDER.mkdir(exist_ok=True)
     (FOLDER / "input").mkdir(exist_ok=True)
     for task in TASKS.values():
@@ -43,7 +50,6 @@ def use_demo(options) -> None:
     options.checkpoint = str(FOLDER / "input" / "checkpoint" / "demo_L-2_H-64_A-2.zip")
     options.glue_dir = str(FOLDER / "input")
     options.db = str(FOLDER / "results.db")
-    options.cache_dir = FOLDER / "cache"
     options.allow_other_rows = True
 
 

@@ -1,6 +1,6 @@
 """What a study is, and what of it is missing: a grid of configurations, and how many instances of each to have."""
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from common import UserError
 from common.config import RunConfig
@@ -22,10 +22,13 @@ class Study:
     peak_learning_rates: tuple[float, ...]
     epochs: int
     instances: int
+    batch_sizes_of: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """Tasks with batch sizes of their own: task -> batch sizes."""
 
     def cells(self) -> list[tuple[str, int, float]]:
         """(task, batch size, peak learning rate) of every configuration."""
-        return list(itertools.product(self.tasks, self.batch_sizes, self.peak_learning_rates))
+        return [(task, batch_size, rate) for task in self.tasks
+                for batch_size in self.batch_sizes_of.get(task, self.batch_sizes) for rate in self.peak_learning_rates]
 
 
 @dataclass(frozen=True)

@@ -74,12 +74,17 @@ TASKS = {
 }
 
 
+OTHER_NAMES = {"MNLI-m": "MNLI", "MNLI-mm": "MNLI"}
+"""One training run serves both dev sets of MNLI, so they are one task here."""
+
+
 def get_task(name: str) -> Task:
     """The task of this name.
 
     Raises:
       UserError: no task is called so; the sentence lists those there are.
     """
+    name = OTHER_NAMES.get(name, name)
     if name in TASKS:
         return TASKS[name]
     near = get_close_matches(name.upper(), [known.upper() for known in TASKS], n=1, cutoff=0.4)

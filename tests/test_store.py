@@ -80,11 +80,9 @@ def test_evaluations_have_constraints(planned, sql, row_count, collapsed, constr
             row_count, collapsed)
 
 
-def test_the_program_keeps_foreign_keys_too(planned, config, owner):
-    claim = planned.find_claim(config, 0, owner)
-    result = make_result(evaluations=[make_evaluation(), make_evaluation()])
-    with pytest.raises(sa.exc.IntegrityError):
-        planned.record(claim, owner, result)
+def test_the_programs_own_connections_keep_foreign_keys_too(planned):
+    with pytest.raises(sa.exc.IntegrityError, match="FOREIGN KEY"), planned.engine.begin() as connection:
+        connection.execute(sa.text("DELETE FROM configs"))
 
 
 # -- planning
@@ -351,6 +349,15 @@ def test_the_same_owner_cannot_write_for_an_earlier_attempt(planned, config, own
     planned.fail(early, owner, "first")
     plan(planned, [config])
     planned.find_claim(config, 0, owner)
+    with pytest.raises(RunLost):
+        planned.record(early, owner, make_result())
+
+
+def test_what_was_given_back_and_taken_by_another_is_not_written(planned, config, owner):
+    """Giving back counts as no attempt: both claims are the first, and only the owner tells them apart."""
+    early = planned.find_claim(config, 0, owner)
+    planned.release(early, owner)
+    assert planned.find_claim(config, 0, ANOTHER).attempt == early.attempt == 1
     with pytest.raises(RunLost):
         planned.record(early, owner, make_result())
 
