@@ -162,6 +162,9 @@ def _configs(study: Study, options, checkpoint, data) -> list:
         limit = options.limit_train if (options.limit_train or rows) < rows else None  # else no row is left out
         config = RunConfig(task=task, data=data[task].digest, checkpoint=checkpoint.digest, batch_size=batch_size,
                            peak_learning_rate=rate, epochs=study.epochs, limit_train=limit)
+        if config.max_length > checkpoint.config["max_position_embeddings"]:
+            raise UserError(f"the checkpoint {checkpoint.name} has {checkpoint.config['max_position_embeddings']} positions, "
+                            f"fewer than the {config.max_length} tokens of the longest input; give another with --checkpoint")
         check_batch_size(config, len(split(limit or rows, config.validation, config.split_seed)[0]))
         configs[config] = None
     return list(configs)

@@ -113,7 +113,7 @@ def load_glue(task: Task, folder: Path, *, allow_other_rows: bool = False) -> Gl
     digest = hashlib.sha256(task.name.encode())
     for name, examples in sets.items():
         digest.update(f"\n{name} {len(examples)}\n".encode())
-        for label, texts in zip(examples.labels, examples.texts):
+        for label, texts in zip(examples.labels, examples.texts, strict=True):
             digest.update("\t".join((repr(label), *texts)).encode() + b"\n")
     return GlueData(task, sets, digest.hexdigest())
 

@@ -19,7 +19,7 @@ RATE_FACTOR = 50
 """An encoder that is not pre-trained needs larger steps: the demo's learning rates are this many times the study's."""
 TRAIN_ROWS, OTHER_ROWS = 600, 240
 BERT = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 256,
-        "max_position_embeddings": 64, "type_vocab_size": 2, "hidden_act": "gelu", "hidden_dropout_prob": 0.1,
+        "max_position_embeddings": 128, "type_vocab_size": 2, "hidden_act": "gelu", "hidden_dropout_prob": 0.1,
         "attention_probs_dropout_prob": 0.1, "initializer_range": 0.02}
 MEMBERS = ("bert_config.json", "vocab.txt", "bert_model.ckpt.index", "bert_model.ckpt.data-00000-of-00001")
 

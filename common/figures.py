@@ -3,6 +3,7 @@
 What is told apart by colour is told apart by marker and line style as well, and the colours get lighter in the order of
 the lines: a grey print and a colour-blind reader lose nothing.
 """
+import dataclasses
 import io
 import textwrap
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ COLOURS = ("#440154", "#3b528b", "#21918c", "#3fb25c", "#dcbc2a")
 """After viridis, from dark to light in steps that differ in grey; the last is darker, because yellow fades on white."""
 MARKERS = ("o", "s", "^", "D", "v")
 LINES = ("-", "--", "-.", ":", (0, (6, 1.5, 1, 1.5, 1, 1.5)))
-INK, GREY = "#222222", "#767676"
+INK, GREY, BAND = "#222222", "#767676", "#cfcfcf"
 SETTINGS = {"font.family": "DejaVu Sans", "font.size": 11, "axes.titlesize": 12, "legend.fontsize": 9.5,
             "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": "#e4e4e4",
             "axes.axisbelow": True, "text.parse_math": False}
@@ -33,6 +34,16 @@ class Column:
     """Scores of runs that predict one class."""
     diverged: int = 0
     """Number of runs without a score."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """The instances beside one name on the y axis."""
+
+    name: str
+    column: Column
+    sampling: float | None
+    """Half of the 95 % interval of the evaluation set's sampling error; None where there is none."""
 
 
 def new_axes(title: str):
@@ -65,9 +76,67 @@ def draw_instances(ax, columns: Sequence[Column], label: str = "mean, 95 % inter
       label: of the line of means in the legend.
       style: which colour, marker and line; another for each call on the same axes.
     """
-    colour, marker = COLOURS[style % len(COLOURS)], MARKERS[style % len(MARKERS)]
     for column in columns:
-        _draw_points(ax, column, colour, marker)
+        _draw_points(ax, column, *_style(style))
+    _draw_means(ax, columns, label, style)
+    _name_points(ax, columns, *_style(style))
+    return ax
+
+
+def draw_lines(ax, lines: dict[str, Sequence[Column]]):
+    """As `draw_instances` for several lines on one logarithmic axis: side by side, points outwards; returns `ax`."""
+    for number, (label, columns) in enumerate(lines.items()):
+        side = 2 * (number % 2) - 1
+        shift = side * (0.03 + 0.05 * (number // 2))
+        columns = [dataclasses.replace(column, x=column.x * 2 ** shift) for column in columns]
+        for column in columns:
+            _draw_points(ax, column, *_style(number), side=side, start=0.08, gap=0.05)
+        _draw_means(ax, columns, label, number)
+    _name_points(ax, [column for columns in lines.values() for column in columns], GREY, "o")
+    return ax
+
+
+def draw_rows(ax, rows: Sequence[Row]):
+    """One row for each name, from above: every instance, their mean with its interval and the set's sampling error.
+
+    Returns `ax`; 0 on the x axis is where a score tells nothing of the model.
+    """
+    colour = COLOURS[0]
+    for place, row in enumerate(rows):
+        _draw_row(ax, place, row, colour)
+    ax.axvline(0, color=GREY, ls=(0, (5, 4)), lw=1.3, zorder=1, label="majority class")
+    ax.set_yticks(range(len(rows)), labels=[row.name for row in rows])
+    ax.set_ylim(len(rows) - 0.4, -0.6)
+    ax.plot([], [], color=BAND, lw=9, solid_capstyle="butt", label="sampling error of the set, 95 %")
+    ax.plot([], [], ls="", marker="o", ms=7, color=colour, label="mean (with 95 % interval)")
+    _name_points(ax, [row.column for row in rows if row.column.interval.n > 1 or row.column.collapsed
+                      or row.column.diverged], colour, "o")
+    return ax
+
+
+def _style(number: int) -> tuple[str, str]:
+    return COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
+
+
+def _draw_row(ax, place: int, row: Row, colour: str) -> None:
+    column, interval = row.column, row.column.interval
+    if interval.n and row.sampling:
+        ax.plot([interval.mean - row.sampling, interval.mean + row.sampling], [place, place], color=BAND, lw=9,
+                solid_capstyle="butt", zorder=2)
+    shapes = ["o"] * len(column.scores) + ["x"] * len(column.collapsed)
+    for score, shape in zip([*column.scores, *column.collapsed], shapes, strict=True):
+        if interval.n > 1 or shape == "x":
+            ax.plot(score, place + 0.27, ls="", marker=shape, ms=5, mfc="white", mec=colour, mew=1.2, zorder=3)
+    if interval.n:
+        ax.errorbar([interval.mean], [place], xerr=[interval.half or 0.0], fmt="o", color=colour, ms=7,
+                    capsize=4 if interval.half else 0, elinewidth=1.6, zorder=4)
+    for number in range(column.diverged):
+        ax.plot(0.98 - 0.02 * number, place, ls="", marker="^", ms=7, mfc=INK, mec=INK,
+                transform=ax.get_yaxis_transform(), zorder=3)
+
+
+def _draw_means(ax, columns: Sequence[Column], label: str, style: int) -> None:
+    colour, marker = _style(style)
     places = [column.x for column in columns if column.interval.n]
     intervals = [column.interval for column in columns if column.interval.n]
     means = [interval.mean for interval in intervals]
@@ -75,8 +144,6 @@ def draw_instances(ax, columns: Sequence[Column], label: str = "mean, 95 % inter
             label=label)
     ax.errorbar(places, means, yerr=[interval.half or 0.0 for interval in intervals], fmt="none", ecolor=colour,
                 capsize=5, elinewidth=1.6, zorder=4)
-    _name_points(ax, columns, colour, marker)
-    return ax
 
 
 def draw_curves(ax, curves: dict[str, Sequence[tuple[float, float]]]):
@@ -94,18 +161,18 @@ def draw_level(ax, value: float, label: str):
     return ax
 
 
-def draw_published(ax, points: dict[float, float], label: str):
-    """Published means, plainly another kind of mark than ours; returns `ax`."""
-    ax.plot(list(points), list(points.values()), color=INK, ls=":", lw=1.3, marker="*", ms=10, mfc="white", zorder=2,
-            label=label)
+def draw_published(ax, points: dict[float, float], label: str, style: int = 0):
+    """Published means, plainly another kind of mark than ours; `style` tells several apart; returns `ax`."""
+    ax.plot(list(points), list(points.values()), color=INK, ls=":", lw=1.3, marker="*P"[style % 2], ms=(10, 8)[style % 2],
+            mfc="white", zorder=2, label=label)
     return ax
 
 
-def set_base_2_axis(ax, places: Sequence[int], name: str):
+def set_base_2_axis(ax, places: Sequence[float], name: str, labels: Sequence[str] | None = None):
     """A base-2 x axis with a tick at each place; returns `ax`."""
     ax.set_xscale("log", base=2)
     ax.set_xlim(min(places) / 1.5, max(places) * 1.5)
-    ax.set_xticks(places, labels=[str(place) for place in places])
+    ax.set_xticks(places, labels=labels or [str(place) for place in places])
     ax.set_xticks([], minor=True)
     ax.set_xlabel(name)
     return ax
@@ -118,12 +185,13 @@ def add_legend(ax):
     return ax
 
 
-def _draw_points(ax, column: Column, colour: str, marker: str) -> None:
+def _draw_points(ax, column: Column, colour: str, marker: str, side: int = 1, start: float = 0.14,
+                 gap: float = 0.09) -> None:
     shapes = [marker] * len(column.scores) + ["x"] * len(column.collapsed)
     scores = [*column.scores, *column.collapsed]
-    for x, score, shape in zip(_beside(column.x, len(scores), 1), scores, shapes, strict=True):
+    for x, score, shape in zip(_beside(column.x, len(scores), side, start, gap), scores, shapes, strict=True):
         ax.plot(x, score, ls="", marker=shape, ms=5.5, mfc="white", mec=colour, mew=1.2, zorder=3)
-    for x in _beside(column.x, column.diverged, -1):  # no score, so no height: at the upper edge
+    for x in _beside(column.x, column.diverged, -side, start, gap):  # no score, so no height: at the upper edge
         ax.plot(x, 0.97, ls="", marker="^", ms=7, mfc=INK, mec=INK, transform=ax.get_xaxis_transform(), zorder=3)
 
 
@@ -137,7 +205,7 @@ def _name_points(ax, columns, colour, marker) -> None:
             ax.plot([], [], ls="", marker=shape, ms=5.5, mfc=face, mec=edge, label=name)
 
 
-def _beside(x: float, count: int, side: int) -> list[float]:
+def _beside(x: float, count: int, side: int, start: float, widest: float) -> list[float]:
     """Places on one side of x on a logarithmic axis, so that points hide neither each other nor the interval."""
-    gap = min(0.09, 0.4 / max(count, 1))
-    return [x * 2 ** (side * (0.14 + gap * place)) for place in range(count)]
+    gap = min(widest, 4.5 * widest / max(count, 1))
+    return [x * 2 ** (side * (start + gap * place)) for place in range(count)]

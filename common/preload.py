@@ -9,10 +9,11 @@ _errors = os.dup(2)
 _silence = os.open(os.devnull, os.O_WRONLY)
 os.dup2(_silence, 2)
 try:
-    import common.model  # noqa: F401
     import scipy.stats  # noqa: F401
     import sklearn.metrics  # noqa: F401
     from official.nlp.tools import tokenization  # noqa: F401
+
+    import common.model  # noqa: F401
 finally:
     os.dup2(_errors, 2)
     os.close(_errors)

@@ -82,13 +82,23 @@ def welch(first: Sequence[float], second: Sequence[float]) -> Effect | None:
     Source: Welch 1947, Biometrika 34, with Satterthwaite's degrees of freedom. None where a sample has fewer than two
     values or neither has any spread.
     """
-    _require_finite(first)
-    _require_finite(second)
-    if min(len(first), len(second)) < 2 or _constant(first) and _constant(second):
+    return contrast([first, second], [1, -1])
+
+
+def contrast(samples: Sequence[Sequence[float]], weights: Sequence[float]) -> Effect | None:
+    """Weighted sum of the samples' means, by a t test that does not assume equal variances.
+
+    Source: Welch 1947, Biometrika 34, for any number of samples, with Satterthwaite's degrees of freedom. None where a
+    sample has fewer than two values or none that has a weight has any spread.
+    """
+    for sample in samples:
+        _require_finite(sample)
+    if min(map(len, samples)) < 2 or all(_constant(sample) for sample, weight in zip(samples, weights, strict=True) if weight):
         return None
-    a, b = variance(first) / len(first), variance(second) / len(second)
-    degrees = (a + b) ** 2 / (a * a / (len(first) - 1) + b * b / (len(second) - 1))
-    return _t_test(fmean(first) - fmean(second), math.sqrt(a + b), degrees, len(first) + len(second))
+    parts = [weight ** 2 * variance(sample) / len(sample) for sample, weight in zip(samples, weights, strict=True)]
+    degrees = sum(parts) ** 2 / sum(part ** 2 / (len(sample) - 1) for part, sample in zip(parts, samples, strict=True))
+    estimate = math.fsum(weight * fmean(sample) for sample, weight in zip(samples, weights, strict=True))
+    return _t_test(estimate, math.sqrt(sum(parts)), degrees, sum(map(len, samples)))
 
 
 def _t_test(estimate: float, error: float, degrees: float, n: int) -> Effect:

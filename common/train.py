@@ -212,7 +212,7 @@ class Trainer:
         return logits[rows]
 
     def _apply_gradients(self, gradients):
-        self._optimizer.apply_gradients(zip(gradients, self._variables))
+        self._optimizer.apply_gradients(zip(gradients, self._variables, strict=True))
 
     def _inputs(self, batch: Batch) -> tuple:
         return self._place[batch.ids], batch.mask, batch.types
@@ -241,7 +241,7 @@ def _add(first, second):
     import tensorflow as tf
 
     return [tf.IndexedSlices(tf.concat([a.values, b.values], 0), tf.concat([a.indices, b.indices], 0), a.dense_shape)
-            if isinstance(a, tf.IndexedSlices) else a + b for a, b in zip(first, second)]
+            if isinstance(a, tf.IndexedSlices) else a + b for a, b in zip(first, second, strict=True)]
 
 
 def _set_up_tensorflow(threads: int) -> None:

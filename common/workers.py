@@ -90,7 +90,7 @@ def _child(sender, log: str, function, argument) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.dup2(os.open(log, os.O_WRONLY | os.O_APPEND), 2)  # TensorFlow's chatter is shown only if the process dies
-    sys.stderr = open(2, "w", buffering=1, closefd=False)
+    sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
     try:
         result = function(argument, lambda progress: sender.send(("report", progress)))
         sender.send(("result", result))

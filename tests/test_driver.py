@@ -94,13 +94,13 @@ def test_first_instances_come_first_and_long_runs_before_short_ones(study, store
     def train(job):
         config, instance = job
         order.append((config.batch_size, instance))
-        return make_result(total_seconds=100.0 / config.batch_size)
+        return make_result(total_seconds=float(config.batch_size))
 
     study(train, instances=1, workers=1)
     study(train, instances=3, workers=1)
-    assert order == [(2, 0), (8, 0), (16, 0), (2, 1), (8, 1), (16, 1), (2, 2), (8, 2), (16, 2)]
+    assert order == [(2, 0), (8, 0), (16, 0), (16, 1), (8, 1), (2, 1), (16, 2), (8, 2), (2, 2)]
     order.clear()
-    study(lambda job: train(job), sizes=(64, 32), instances=2, workers=1)  # not trained yet: estimated by batch size 16
+    study(train, sizes=(64, 32), instances=2, workers=1)  # both estimated by batch size 16
     assert order == [(32, 0), (64, 0), (32, 1), (64, 1)]
 
 
@@ -117,6 +117,8 @@ def test_a_grid_is_every_task_with_every_batch_size_and_rate():
     study = Study("s", ("MRPC", "RTE"), (8, 16), (1e-5, 2e-5), epochs=3, instances=4)
     assert study.cells() == [("MRPC", 8, 1e-5), ("MRPC", 8, 2e-5), ("MRPC", 16, 1e-5), ("MRPC", 16, 2e-5),
                              ("RTE", 8, 1e-5), ("RTE", 8, 2e-5), ("RTE", 16, 1e-5), ("RTE", 16, 2e-5)]
+    study = Study("s", ("MNLI", "RTE"), (8,), (2e-5,), epochs=3, instances=1, batch_sizes_of={"MNLI": (64, 128)})
+    assert study.cells() == [("MNLI", 64, 2e-5), ("MNLI", 128, 2e-5), ("RTE", 8, 2e-5)]
 
 
 # -- ends

@@ -34,7 +34,7 @@ def test_head_and_metrics(name, outputs, metric, f1):
 
 
 @pytest.mark.parametrize("wrong, guess", [
-    ("sst", " Did you mean SST-2?"), ("mrpc", " Did you mean MRPC?"), ("MNLI-m", " Did you mean MNLI?"),
+    ("sst", " Did you mean SST-2?"), ("mrpc", " Did you mean MRPC?"), ("MNLI-x", " Did you mean MNLI?"),
     ("cola", " Did you mean CoLA?"), ("stsb", " Did you mean STS-B?"), ("", ""), ("squad2.0/../x", ""), ("日本", "")])
 def test_an_unknown_task_is_answered_with_a_guess_and_the_list(wrong, guess):
     with pytest.raises(UserError) as refusal:
@@ -44,3 +44,4 @@ def test_an_unknown_task_is_answered_with_a_guess_and_the_list(wrong, guess):
 
 def test_known_names_are_found():
     assert get_task("MRPC").texts == ("#1 String", "#2 String")
+    assert get_task("MNLI-m") is get_task("MNLI-mm") is TASKS["MNLI"]

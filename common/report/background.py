@@ -79,7 +79,8 @@ def write_definitions(page: Page) -> None:
         "**Failed**: a run that ended with an error. It has no score; it is counted. It is tried again at the "
         "next call, after three failures with `--retry-failed` only.",
         "**Set aside**: a run that somebody left out by hand, with a reason. It is in no mean; it is counted.",
-        "**Training time**: the optimizer steps of one run, without start-up and evaluation.",
+        "**Training time**: the optimizer steps of one run, without start-up and evaluation, by the clock. Runs stand side "
+        "by side, and whatever else the machine did lengthens it.",
     ])
 
 

@@ -1,13 +1,12 @@
 """The section "Batch size on MRPC": the study of exp_bs_mrpc.py."""
 import math
-import re
 
 from common import figures
-from common.progress import show_seconds
 from common.report import published
 from common.report.background import is_google_release, say_origin
-from common.report.page import MISSING, Page, escape, show_effect, show_interval, show_percent
-from common.report.remarks import has_majority, is_above_majority, list_remarks
+from common.report.cells import METRICS, name_file, show_n, show_time, to_column
+from common.report.page import MISSING, Page, escape, show_effect, show_exactly, show_interval, show_percent
+from common.report.remarks import has_majority, is_hopeless, list_remarks, say_so_far
 from common.report.results import Cell, Group, Results
 from common.stats import Effect, linear_trend, mean_interval, welch
 
@@ -15,8 +14,6 @@ STUDY = "bs_mrpc"
 COMMAND = "python exp_bs_mrpc.py --instances {}"
 VARIED = ("batch_size",)
 PUBLISHED = {"task": "MRPC", "epochs": 5, "peak_learning_rate": 2e-5}
-METRICS = {"accuracy": "accuracy, %", "matthews": "Matthews correlation x 100", "pearson": "Pearson correlation x 100",
-           "spearman": "Spearman correlation x 100"}
 
 
 def write(page: Page, results: Results) -> None:
@@ -54,26 +51,23 @@ def _write_group(page: Page, results: Results, group: Group) -> None:
 
 
 def _write_table(page: Page, group: Group, evaluation_set: str) -> None:
-    def collapsed(cell):
-        return sum(row.collapsed for row in cell.scored(evaluation_set))
-
     columns = {
         "batch size": lambda cell: str(cell.config.batch_size),
-        "n": lambda cell: f"{len(cell.scored(evaluation_set))} of {cell.wanted}",
+        "n": lambda cell: show_n(cell, evaluation_set),
         METRICS[group.metric]: lambda cell: show_interval(cell.interval(evaluation_set)),
         "F1 x 100": lambda cell: show_interval(cell.interval(evaluation_set, "f1")),
         f"validation {METRICS[group.metric]}": lambda cell: show_interval(
             mean_interval(cell.last_validation(group.metric))),
         "steps": lambda cell: MISSING if cell.steps is None else str(cell.steps),
-        "training time": lambda cell: MISSING if cell.training_seconds is None else show_seconds(cell.training_seconds),
-        "collapsed": lambda cell: str(collapsed(cell)),
+        "training time": show_time,
+        "collapsed": lambda cell: str(cell.count_collapsed(evaluation_set)),
         "diverged": lambda cell: str(len(cell.where_status("diverged"))),
     }
     if group.as_published:
         columns |= {
-            "published accuracy, %": lambda cell: show_percent_exactly(
+            "published accuracy, %": lambda cell: show_exactly(
                 published.MRPC_BY_BATCH_SIZE.get(cell.config.batch_size)),
-            "published validation accuracy, %": lambda cell: show_percent_exactly(
+            "published validation accuracy, %": lambda cell: show_exactly(
                 published.MRPC_VALIDATION_BY_BATCH_SIZE.get(cell.config.batch_size)),
         }
     page.table(list(columns), [[show(cell) for show in columns.values()] for cell in group.cells])
@@ -89,7 +83,7 @@ def _write_scores(page: Page, group: Group, evaluation_set: str) -> None:
     ax = figures.new_axes(f"{group.task}: {group.title}")
     figures.set_base_2_axis(ax, [cell.config.batch_size for cell in group.cells], "batch size")
     ax.set_ylabel(f"evaluation {METRICS[group.metric]}")
-    figures.draw_instances(ax, [_column(cell, evaluation_set) for cell in group.cells])
+    figures.draw_instances(ax, [to_column(cell, evaluation_set) for cell in group.cells])
     if has_majority(group, evaluation_set):
         figures.draw_level(ax, 100 * data.majority, f"majority class ({show_percent(data.majority)} %)")
     if group.as_published and is_google_release(group.checkpoint):
@@ -98,18 +92,10 @@ def _write_scores(page: Page, group: Group, evaluation_set: str) -> None:
                                     if size in ours}, "published mean (2020)")
     figures.add_legend(ax)
     numbers = ", ".join(f"{name_cell(cell)}: {len(cell.scored(evaluation_set))}" for cell in group.cells)
-    page.figure(_file_name(group, evaluation_set), ax,
+    page.figure(name_file(STUDY, group, evaluation_set), ax,
                 f"Evaluation {METRICS[group.metric]} against batch size, {escape(group.title)}",
                 f"Evaluation {METRICS[group.metric]}, over the {data.row_count} rows of {escape(evaluation_set)}, "
                 f"against batch size (base-2 axis): every run, their mean and its 95 % interval. n = {numbers}.")
-
-
-def _column(cell: Cell, evaluation_set: str) -> figures.Column:
-    scored = cell.scored(evaluation_set)
-    return figures.Column(x=cell.config.batch_size, scores=[100 * row.score for row in scored if not row.collapsed],
-                          collapsed=[100 * row.score for row in scored if row.collapsed],
-                          interval=mean_interval([100 * row.score for row in scored]),
-                          diverged=len(cell.where_status("diverged")))
 
 
 def _write_curves(page: Page, group: Group) -> None:
@@ -124,7 +110,7 @@ def _write_curves(page: Page, group: Group) -> None:
     ax.set_ylabel(f"validation {METRICS[group.metric]}")
     figures.draw_curves(ax, curves)
     figures.add_legend(ax)
-    page.figure(_file_name(group, "validation"), ax,
+    page.figure(name_file(STUDY, group, "validation"), ax,
                 f"Validation {METRICS[group.metric]} against examples seen, {escape(group.title)}",
                 f"Validation {METRICS[group.metric]}, over the 5 % of the training rows that were split off, after "
                 "every epoch against examples seen: mean over the instances, a line for each batch size.")
@@ -143,9 +129,8 @@ def _write_conclusions(page: Page, groups: list[Group]) -> None:
     for group in groups:
         for evaluation_set in group.evaluation_sets:
             scores = [(cell, [row.score for row in cell.scored(evaluation_set)]) for cell in group.cells]
-            hopeless = has_majority(group, evaluation_set) and not any(
-                is_above_majority(group, cell, evaluation_set) for cell in group.cells)
-            rows.append(_test_row(group, f"evaluation ({escape(evaluation_set)})", scores, hopeless))
+            rows.append(_test_row(group, f"evaluation ({escape(evaluation_set)})", scores,
+                                  is_hopeless(group, evaluation_set)))
         scores = [(cell, cell.last_validation(group.metric)) for cell in group.cells]
         rows.append(_test_row(group, "validation, last epoch", scores, hopeless=False))
     page.table(["checkpoint", "score", "runs", "slope for each doubling, points", "smallest minus largest batch, "
@@ -157,9 +142,8 @@ def _test_row(group: Group, what: str, scores: list[tuple[Cell, list[float]]], h
     trend = linear_trend([x for x, _ in points], [y for _, y in points])
     ends = welch(scores[0][1], scores[-1][1]) if len(scores) > 1 else None
     verdict = judge(trend) if not hopeless else "**undecided**: no batch size is above the majority class"
-    complete = len(group.finished) == group.wanted
     return [escape(group.title), what, str(len(points)), show_effect(trend), show_effect(ends),
-            verdict + ("" if complete else f" (so far: {len(group.finished)} of {group.wanted} runs)")]
+            verdict + say_so_far(group)]
 
 
 def judge(trend: Effect | None) -> str:
@@ -183,13 +167,3 @@ def _write_notes(page: Page) -> None:
         "A verdict on a stand-in is about that stand-in only.",
         "The published means were read off figures and carry no interval, so no test compares them with ours.",
     ])
-
-
-def show_percent_exactly(share: float | None) -> str:
-    """A published share with the digits it was published with."""
-    return MISSING if share is None else re.sub("0$", "", f"{100 * share:.2f}")
-
-
-def _file_name(group: Group, what: str) -> str:
-    words = re.sub(r"[^a-z0-9]+", "-", f"{group.checkpoint.name[:40]} {what}".lower()).strip("-")
-    return f"{STUDY}-{group.id}-{words}.png"

@@ -73,6 +73,20 @@ def show_percent(share: float | None) -> str:
     return MISSING if share is None else show_number(100 * share)
 
 
+def show_exactly(share: float | None) -> str:
+    """A published share as percent, with the digits it was published with."""
+    if share is None:
+        return MISSING
+    digits = f"{100 * share:.3f}".rstrip("0")
+    return digits + "0" if digits.endswith(".") else digits
+
+
+def show_rate(rate: float) -> str:
+    """A learning rate, in one form whatever its size: 1e-4."""
+    mantissa, exponent = f"{rate:e}".split("e")
+    return f"{float(mantissa):g}e{int(exponent)}"
+
+
 def show_interval(interval: Interval) -> str:
     """Mean and half width, times 100; a single run has no interval."""
     if interval.n == 0:

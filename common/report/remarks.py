@@ -1,6 +1,6 @@
 """What a reader must know beside the numbers of a group: what is missing, left out, mixed or uninformative."""
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from common.report.page import count, escape, show_number, show_percent
 from common.report.results import Cell, Group, Results
@@ -17,11 +17,26 @@ ENVIRONMENT_FIELDS = {"processor": "processor", "cores": "cores", "threads": "th
 
 def list_remarks(group: Group, results: Results, name: Name, command: str) -> list[str]:
     """Lines of Markdown about the runs of a group; `command` is what trains the missing ones."""
-    lines = [_completeness(group, name, command), *_left_out(group, name), *_mixed(group, results)]
+    lines = list_run_remarks(group.cells, results, name, command)
     for each in group.evaluation_sets:
         about = [*_rows(group, each), *_collapsed(group, name, each), *_uninformative(group, name, each)]
         lines += [f"{escape(each)}: {line}" for line in about] if len(group.evaluation_sets) > 1 else about
     return lines
+
+
+def list_run_remarks(cells: Sequence[Cell], results: Results, name: Name, command: str) -> list[str]:
+    """Of those lines, what needs no score: runs that are missing, without a score or made in another environment.
+
+    Cells of one name are added up.
+    """
+    return [_completeness(cells, name, command), *_left_out(cells, name), *_mixed(cells, results)]
+
+
+def warn_of_rows(cells: Sequence[Cell], evaluation_set: str, rows: int) -> list[str]:
+    """A warning where runs are scored on another number of rows than the set has."""
+    short = [row for cell in cells for row in cell.scored(evaluation_set) if row.row_count != rows]
+    return [f"**{count(len(short), 'run')} scored on another number of rows than the {rows} of the set: the numbers "
+            "below do not compare.**"] if short else []
 
 
 def has_majority(group: Group, evaluation_set: str) -> bool:
@@ -35,33 +50,54 @@ def is_above_majority(group: Group, cell: Cell, evaluation_set: str) -> bool:
     return low is not None and low > group.sets[evaluation_set].majority
 
 
-def _completeness(group: Group, name: Name, command: str) -> str:
-    done = f"{len(group.finished)} of {group.wanted} runs are finished"
-    short = [f"{name(cell)}: {len(cell.finished)} of {cell.wanted}" for cell in group.cells
-             if len(cell.finished) < cell.wanted]
+def equals_majority(group: Group, cell: Cell, evaluation_set: str) -> bool:
+    """Whether every score of a cell is the majority class's."""
+    data, scored = group.sets[evaluation_set], cell.scored(evaluation_set)
+    return bool(scored) and all(abs(row.score - data.majority) < 0.5 / data.row_count for row in scored)
+
+
+def is_hopeless(group: Group, evaluation_set: str) -> bool:
+    """Whether no cell is above the majority class, so that nothing can be concluded."""
+    return has_majority(group, evaluation_set) and not any(
+        is_above_majority(group, cell, evaluation_set) for cell in group.cells)
+
+
+def say_so_far(group: Group) -> str:
+    """What stands behind a verdict on a study that is not complete."""
+    done, wanted = len(group.finished), group.wanted
+    return "" if done == wanted else f" (so far: {done} of {wanted} runs)"
+
+
+def _completeness(cells: Sequence[Cell], name: Name, command: str) -> str:
+    done, wanted = Counter(), Counter()
+    for cell in cells:
+        done[name(cell)] += len(cell.finished)
+        wanted[name(cell)] += cell.wanted
+    short = [f"{each}: {done[each]} of {wanted[each]}" for each in wanted if done[each] < wanted[each]]
+    done = f"{done.total()} of {wanted.total()} runs are finished"
     if not short:
         return f"Complete: {done}."
     return (f"**Not complete: {done}** ({'; '.join(short)}). `{command}` with this checkpoint and settings trains "
             "the rest.")
 
 
-def _left_out(group: Group, name: Name) -> list[str]:
+def _left_out(cells: Sequence[Cell], name: Name) -> list[str]:
     kinds = {"diverged: no score, in no mean": (lambda run: run.status == "diverged" and run.set_aside is None, None),
              "failed": (lambda run: run.status == "failed" and run.set_aside is None, lambda run: run.error),
              "set aside by hand": (lambda run: run.set_aside is not None, lambda run: run.set_aside)}
     lines = []
     for kind, (belongs, reason) in kinds.items():
-        found = {name(cell): [run for run in cell.runs if belongs(run)] for cell in group.cells}
-        where = ", ".join(f"{cell}: {len(runs)}" for cell, runs in found.items() if runs)
+        found = [(name(cell), run) for cell in cells for run in cell.runs if belongs(run)]
+        where = ", ".join(f"{each}: {number}" for each, number in Counter(each for each, _ in found).items())
         if where:
-            chosen = [run for runs in found.values() for run in runs]
+            chosen = [run for _, run in found]
             why = f": {_most_frequent([reason(run) or 'no reason given' for run in chosen])}" if reason else ""
             lines.append(f"{count(len(chosen), 'run')} {kind} ({where}){why}.")
     return lines
 
 
-def _mixed(group: Group, results: Results) -> list[str]:
-    rows = [results.environments[run.environment] for run in group.finished if run.environment]
+def _mixed(cells: Sequence[Cell], results: Results) -> list[str]:
+    rows = [results.environments[run.environment] for cell in cells for run in cell.finished if run.environment]
     mixed = [f"{words} ({_most_frequent([str(getattr(row, field) or 'unknown') for row in rows])})"
              for field, words in ENVIRONMENT_FIELDS.items() if len({getattr(row, field) for row in rows}) > 1]
     return [f"This comparison mixes {', '.join(mixed)}."] if mixed else []
@@ -70,10 +106,9 @@ def _mixed(group: Group, results: Results) -> list[str]:
 def _rows(group: Group, evaluation_set: str) -> list[str]:
     data = group.sets[evaluation_set]
     scored = [row for cell in group.cells for row in cell.scored(evaluation_set)]
-    short = [row for row in scored if row.row_count != data.row_count]
-    if short:
-        return [f"**{count(len(short), 'run')} scored on another number of rows than the {data.row_count} of the set: "
-                "the numbers below do not compare.**"]
+    warning = warn_of_rows(group.cells, evaluation_set, data.row_count)
+    if warning:
+        return warning
     if not scored or not has_majority(group, evaluation_set):
         return []
     mean = mean_interval([row.accuracy for row in scored]).mean
@@ -90,19 +125,23 @@ def _collapsed(group: Group, name: Name, evaluation_set: str) -> list[str]:
             rest = [row.score for row in scored if not row.collapsed]
             without.append(f"{name(cell)}: {len(scored) - len(rest)} of {len(scored)}, "
                            + (f"mean of the others {show_percent(mean_interval(rest).mean)}" if rest else "no others"))
-    return [f"Collapsed runs ({'; '.join(without)})."] if without else []
+    lines = [f"Collapsed runs ({'; '.join(without)})."] if without else []
+    unscored = sum(cell.count_collapsed(evaluation_set) - sum(row.collapsed for row in cell.scored(evaluation_set))
+                   for cell in group.cells)
+    if unscored:
+        lines.append(f"{count(unscored, 'collapsed run')} predicted one value for every row: that has no correlation, "
+                     "so no score, and is in no mean.")
+    return lines
 
 
 def _uninformative(group: Group, name: Name, evaluation_set: str) -> list[str]:
     if not has_majority(group, evaluation_set):
         return []
-    data = group.sets[evaluation_set]
     equal, unclear = [], []
     for cell in group.cells:
-        scores = [row.score for row in cell.scored(evaluation_set)]
-        if scores and all(abs(score - data.majority) < 0.5 / data.row_count for score in scores):
+        if equals_majority(group, cell, evaluation_set):
             equal.append(name(cell))
-        elif len(scores) > 1 and not is_above_majority(group, cell, evaluation_set):
+        elif len(cell.scored(evaluation_set)) > 1 and not is_above_majority(group, cell, evaluation_set):
             unclear.append(name(cell))
     lines = []
     if equal:

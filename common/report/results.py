@@ -86,6 +86,10 @@ class Cell:
         curves = [curve for run in self.where_status("done") for curve in run.validation.values()]
         return max((curve[-1][0] for curve in curves), default=None)
 
+    def count_collapsed(self, name: str) -> int:
+        """Runs that predict one class (or one value, which leaves a correlation without a score) on this set."""
+        return sum(run.evaluations[name].collapsed for run in self.where_status("done") if name in run.evaluations)
+
     @property
     def training_seconds(self) -> float | None:
         """Mean over the instances."""
@@ -134,6 +138,33 @@ class Group:
 
 
 @dataclass(frozen=True)
+class Suite:
+    """The groups of one checkpoint and one way of training, over the tasks."""
+
+    title: str
+    """The checkpoint's name and what differs from the study as it was published."""
+    groups: tuple[Group, ...]
+    """In the order of the table of tasks."""
+
+    @property
+    def id(self) -> str:
+        return hashlib.sha256(self.title.encode()).hexdigest()[:8]
+
+    @property
+    def checkpoint(self):
+        return self.groups[0].checkpoint
+
+    @property
+    def cells(self) -> list[Cell]:
+        return [cell for group in self.groups for cell in group.cells]
+
+    def name_task(self, group: Group) -> str:
+        """The task of a group, with the digest of its data where the suite has several of that task."""
+        same = [each for each in self.groups if each.task == group.task]
+        return group.task + (f" (data {group.cells[0].config.data[:8]})" if len(same) > 1 else "")
+
+
+@dataclass(frozen=True)
 class Results:
     """What the store held at one moment."""
 
@@ -173,6 +204,16 @@ class Results:
         return sorted(groups, key=lambda group: (group.checkpoint.name, group.checkpoint.digest, len(group.differs),
                                                  group.title, group.id))
 
+    def suites(self, study: str, varied: tuple[str, ...], published: dict) -> list[Suite]:
+        """The groups of a study that trains several tasks, those together that differ in the task alone."""
+        members = defaultdict(list)
+        for group in self.groups(study, varied, published):
+            members[group.checkpoint.digest, json.dumps(group.differs, sort_keys=True)].append(group)
+        order = list(TASKS)
+        return [Suite(", ".join(self._words(groups[0].checkpoint, groups[0].differs)),
+                      tuple(sorted(groups, key=lambda group: order.index(group.task) if group.task in order else 99)))
+                for groups in members.values()]
+
     def _group(self, common: str, cells: tuple[Cell, ...], published: dict) -> Group:
         fields = json.loads(common)
         usual = published | {spec.name: spec.default for spec in dataclasses.fields(RunConfig)
@@ -186,13 +227,15 @@ class Results:
 
     def _title(self, fields: dict, differs: dict) -> str:
         """Names the group apart from every other; digests appear only where names are not enough."""
-        name = self.checkpoints[fields["checkpoint"]].name
-        same_name = [row for row in self.checkpoints.values() if row.name == name]
-        words = [name + (f" {fields['checkpoint'][:8]}" if len(same_name) > 1 else "")]
-        words += [_say_difference(field, value) for field, value in sorted(differs.items())]
+        words = self._words(self.checkpoints[fields["checkpoint"]], differs)
         if len({row.digest for row in self.datasets if row.task == fields["task"]}) > 1:
             words.append(f"data {fields['data'][:8]}")
         return ", ".join(words)
+
+    def _words(self, checkpoint, differs: dict) -> list[str]:
+        same_name = [row for row in self.checkpoints.values() if row.name == checkpoint.name]
+        words = [checkpoint.name + (f" {checkpoint.digest[:8]}" if len(same_name) > 1 else "")]
+        return words + [_say_difference(field, value) for field, value in sorted(differs.items())]
 
 
 def read_results(store: Store) -> Results:

@@ -1,0 +1,186 @@
+"""The section "All of GLUE": both studies of exp_allglue.py."""
+import math
+from dataclasses import dataclass
+from statistics import median
+
+from common import figures
+from common.report import published
+from common.report.background import say_origin
+from common.report.cells import METRICS, name_file, show_n, show_time, to_column
+from common.report.page import MISSING, Page, escape, show_exactly, show_interval, show_number, show_percent, show_rate
+from common.report.remarks import equals_majority, has_majority, list_run_remarks, warn_of_rows
+from common.report.results import Cell, Group, Results, Suite
+from common.stats import mean_interval, sampling_error
+from common.tasks import TASKS
+
+STUDY, UPSTREAM = "allglue", "allglue_upstream"
+COMMAND = "python exp_allglue.py --instances {}"
+TASKS_COMMAND = "python exp_allglue.py --tasks {}"
+UPSTREAM_COMMAND = "python exp_allglue.py --grid upstream"
+PUBLISHED = {"epochs": 4, "peak_learning_rate": 2e-5}
+NORMAL_95 = 1.96
+COLUMNS = {"accuracy": "accuracy, %", "f1": "F1 x 100", "matthews": "Matthews x 100", "pearson": "Pearson x 100",
+           "spearman": "Spearman x 100"}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of a table: a configuration on one of its evaluation sets."""
+
+    task: str
+    group: Group
+    cell: Cell
+    evaluation_set: str
+
+    @property
+    def data(self):
+        return self.group.sets[self.evaluation_set]
+
+    @property
+    def name(self) -> str:
+        """Task and set, the set only where there are several."""
+        return self.task + (f" {self.evaluation_set}" if len(self.group.evaluation_sets) > 1 else "")
+
+    @property
+    def zero(self) -> float:
+        """The score that tells nothing of the model: the majority class, 0 for a correlation."""
+        return self.data.majority if has_majority(self.group, self.evaluation_set) else 0.0
+
+    @property
+    def sampling(self) -> float | None:
+        """Standard error of the accuracy by the size of the evaluation set; None where there is no accuracy."""
+        mean = self.cell.interval(self.evaluation_set, "accuracy").mean
+        return None if mean is None else sampling_error(mean, self.data.row_count)
+
+    @property
+    def published(self) -> published.Score | None:
+        score = published.ALL_GLUE.get((self.group.task, self.evaluation_set))
+        same = self.group.as_published and score and score.batch_size == self.cell.config.batch_size
+        return score if same else None
+
+
+def write(page: Page, results: Results) -> None:
+    """The whole section; one line for each study of which the store holds nothing."""
+    page.heading("All of GLUE", "all-glue")
+    page.text("What does BERT-mini reach on each task with one plain recipe: 4 epochs at peak learning rate 2e-5, batch "
+              "size 8 (64 for MNLI and SNLI)?")
+    suites = results.suites(STUDY, ("batch_size",), PUBLISHED)
+    if not suites:
+        page.text(f"The store holds nothing of this study; `{COMMAND.format(1)}` fills it.")
+    for suite in suites:
+        _write_suite(page, results, suite)
+    searches = results.suites(UPSTREAM, ("batch_size", "peak_learning_rate"), PUBLISHED)
+    _write_cola(page, suites, searches)
+    _write_searches(page, results, searches)
+
+
+def _lines(suite: Suite) -> list[Line]:
+    return [Line(suite.name_task(group), group, cell, evaluation_set) for group in suite.groups for cell in group.cells
+            for evaluation_set in group.evaluation_sets]
+
+
+def _write_suite(page: Page, results: Results, suite: Suite) -> None:
+    page.heading(escape(suite.title), f"all-glue-{suite.id}", level=3)
+    page.text(f"Checkpoint: {say_origin(suite.checkpoint)}. {suite.cells[0].config.epochs} epochs, peak learning rate "
+              f"{show_rate(suite.cells[0].config.peak_learning_rate)}.")
+    lines = _lines(suite)
+    command = COMMAND.format(max(cell.asked for cell in suite.cells))
+    page.items(list_run_remarks(suite.cells, results, _name_cell, command)
+               + _missing_tasks(suite) + _warnings(lines) + _uninformative(lines))
+    if not any(cell.finished for cell in suite.cells):
+        return
+    _write_scores(page, lines)
+    _write_published(page, suite, lines)
+    _write_figure(page, suite, lines)
+
+
+def _name_cell(cell: Cell) -> str:
+    return f"{escape(cell.config.task)}, batch {cell.config.batch_size}"
+
+
+def _missing_tasks(suite: Suite) -> list[str]:
+    missing = [task for task in TASKS if task not in {group.task for group in suite.groups}]
+    return [f"Not in the store: {', '.join(missing)}. `{TASKS_COMMAND.format(' '.join(missing))}` trains them."
+            ] if missing else []
+
+
+def _warnings(lines: list[Line]) -> list[str]:
+    return [f"{escape(line.name)}: {warning}" for line in lines
+            for warning in warn_of_rows([line.cell], line.evaluation_set, line.data.row_count)]
+
+
+def _uninformative(lines: list[Line]) -> list[str]:
+    """Which scores tell nothing of the model, or little on so few rows."""
+    equal, near = [], []
+    for line in lines:
+        mean = line.cell.interval(line.evaluation_set).mean
+        if mean is None or not has_majority(line.group, line.evaluation_set):
+            continue
+        if equals_majority(line.group, line.cell, line.evaluation_set):
+            equal.append(escape(line.name))
+        elif mean - line.data.majority <= 2 * line.sampling:
+            near.append(escape(line.name))
+    return ([f"**Uninformative** ({', '.join(equal)}): every score equals the majority class."] if equal else []) + (
+        [f"Not above the majority class by more than two sampling errors of the set ({', '.join(near)})."] if near else [])
+
+
+def _write_scores(page: Page, lines: list[Line]) -> None:
+    """Our scores: the main metric in bold, and of the others those that occur."""
+    metrics = [metric for metric in COLUMNS if any(line.cell.interval(line.evaluation_set, metric).n for line in lines)]
+    rows = []
+    for line in lines:
+        cell, evaluation_set = line.cell, line.evaluation_set
+        rows.append([escape(line.task), escape(evaluation_set), str(line.data.row_count), str(cell.config.batch_size),
+                     show_n(cell, evaluation_set), *(_show_metric(line, metric) for metric in metrics), show_time(cell),
+                     show_percent(line.data.majority), show_percent(line.sampling),
+                     str(cell.count_collapsed(evaluation_set)), str(len(cell.where_status("diverged")))])
+    page.table(["task", "set", "rows", "batch size", "n", *(COLUMNS[metric] for metric in metrics), "training time",
+                "majority class, %", "sampling error of accuracy, points", "collapsed", "diverged"], rows)
+    page.text("Bold: the main metric of the task. Means over the instances ± half of their 95 % interval; one run has no "
+              "interval.")
+
+
+def _show_metric(line: Line, metric: str) -> str:
+    shown = show_interval(line.cell.interval(line.evaluation_set, metric))
+    return f"**{shown}**" if metric == line.group.metric and shown != MISSING else shown
+
+
+def _write_published(page: Page, suite: Suite, lines: list[Line]) -> None:
+    """The published values beside ours, where settings and rows are the same."""
+    rows = []
+    for line in lines:
+        score = line.published
+        server = published.GOOGLE_TEST_SERVER.get((line.group.task, line.evaluation_set))
+        if not line.group.as_published or not (score or server):
+            continue
+        there = [show_exactly(score.accuracy), f"{score.rows} of {line.data.official_rows}", show_exactly(score.f1),
+                 f"{score.minutes} min"] if score else [MISSING] * 4
+        ours = line.cell.interval(line.evaluation_set)
+        rows.append([escape(line.task), escape(line.evaluation_set), show_interval(ours), there[0], there[1],
+                     show_interval(line.cell.interval(line.evaluation_set, "f1")), there[2], show_time(line.cell),
+                     there[3], server or MISSING])
+    if not rows:
+        page.text("The published values belong to other settings or other rows and are left out here.")
+        return
+    page.table(["task", "set", "our main metric x 100", "accuracy of 2020, %", "its rows", "our F1 x 100",
+                "F1 row of 2020 (no usable F1)", "our training time", "training time of 2020",
+                "GLUE test server, best of 20 settings (Google)"], rows)
+    page.items(published.ALL_GLUE_NOTES)
+
+
+def _write_figure(page: Page, suite: Suite, lines: list[Line]) -> None:
+    """How far every run is above the score that tells nothing."""
+    batches = {line.name for line in lines}
+    rows = [figures.Row(name=line.name if len(batches) == len(lines) else f"{line.name}, {line.cell.config.batch_size}",
+                        column=to_column(line.cell, line.evaluation_set, zero=line.zero),
+                        sampling=100 * NORMAL_95 * line.sampling if line.sampling is not None
+                        and line.group.metric == "accuracy" else None) for line in map(_label, lines)]
+    ax = figures.draw_rows(figures.new_axes(suite.title), rows)
+    ax.set_xlabel("points above the majority class")
+    figures.add_legend(ax)
+    page.figure(name_file(STUDY, suite, "tasks"), ax,
+                f"Points above the majority class for every task, {escape(suite.title)}",
+                "Evaluation accuracy in points above the majority class of the set; for CoLA Matthews x 100 and for STS-B "
+                "Pearson x 100, where 0 tells nothing. The grey bar is where 95 % of dev sets of this size would put the "
+                "mean. n = " + ", ".join(f"{escape(line.name)}: {len(line.cell.scored(line.evaluation_set))}"
+                                         for line in lines) + ".")
