@@ -302,6 +302,10 @@ class Store:
         """
         with self._writing() as connection:
             _insert_new(connection, checkpoints, [checkpoint])
+            if checkpoint["archive_sha256"]:  # the same content may have come as a folder before
+                connection.execute(checkpoints.update().where(checkpoints.c.digest == checkpoint["digest"],
+                                                              checkpoints.c.archive_sha256.is_(None))
+                                   .values(archive_sha256=checkpoint["archive_sha256"], name=checkpoint["name"]))
             _insert_new(connection, datasets, data)
             _insert_new(connection, configs, [_config_row(config) for config in wanted])
             _insert_new(connection, runs, [{"config": config.hash, "instance": instance}

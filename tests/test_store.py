@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from stand_in import CHECKPOINT, ENVIRONMENT, make_config, make_evaluation, make_result, plan
+from stand_in import CHECKPOINT, CHECKPOINT_ROW, ENVIRONMENT, make_config, make_evaluation, make_result, plan
 
 from common import UserError
 from common.owner import Owner
@@ -588,3 +588,16 @@ def test_eight_processes_create_one_store_and_take_every_run_once(tmp_path):
     connection.close()
     assert dict(rows) == {int(instance): int(number) / 100 for instance, number in taken}
     assert len(rows) == 40
+
+
+def test_the_archive_of_a_checkpoint_that_first_came_as_a_folder_is_added(store, config):
+    def rows():
+        with store.reading() as connection:
+            return connection.exec_driver_sql("SELECT name, archive_sha256 FROM checkpoints").all()
+
+    as_folder = CHECKPOINT_ROW | {"archive_sha256": None, "name": "folder"}
+    store.plan("bs_mrpc", {config: [0]}, 1, checkpoint=as_folder, data=[])
+    assert rows() == [("folder", None)]
+    store.plan("bs_mrpc", {config: [0]}, 1, checkpoint=CHECKPOINT_ROW, data=[])
+    store.plan("bs_mrpc", {config: [0]}, 1, checkpoint=as_folder, data=[])
+    assert rows() == [("uncased_L-4_H-256_A-4", "a" * 64)]
