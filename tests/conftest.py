@@ -1,9 +1,15 @@
 """Fixtures that several test files share."""
+import signal
+
 import pytest
 import stand_in
 
 from common.owner import Owner
 from common.store import Store
+
+# A shell starts its background jobs with Ctrl-C ignored, and every process started from there inherits that: the tests of
+# Ctrl-C need it as in the foreground.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

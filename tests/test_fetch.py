@@ -31,7 +31,7 @@ BODY_SHA256 = "0c8a974ea37ffb56f429319a6495265ed4f5d38ba7740392bce26ab9f5084eb4"
 TAMPERED = BODY.replace(b"0500", b"0600")
 
 CONFIG = (b'{"vocab_size": 6, "hidden_size": 4, "num_hidden_layers": 2, "num_attention_heads": 2, '
-          b'"intermediate_size": 8, "max_position_embeddings": 128, "type_vocab_size": 2}')
+          b'"intermediate_size": 8, "max_position_embeddings": 16, "type_vocab_size": 2}')
 CHECKPOINT = {"bert_config.json": CONFIG, "vocab.txt": b"[PAD]\n[UNK]\n[CLS]\n[SEP]\nhello\nworld\n",
               "bert_model.ckpt.index": b"index", "bert_model.ckpt.data-00000-of-00001": b"weights"}
 CHECKPOINT_DIGEST = "1f949ee42b46efd0049fcd1c11d2db1f55a6e4d49747ca53cadc00c44b079909"
