@@ -52,9 +52,10 @@ class Display:
             bar = self._bars.get((job.config.hash, job.instance))
             if bar is None:
                 return
+            if progress.step == 1:
+                bar.reset()  # the rate is that of the steps, without the start-up
             bar.total = progress.steps or None
-            if progress.message:
-                bar.set_postfix_str(progress.message, refresh=False)
+            bar.set_postfix_str(progress.message, refresh=False)
             bar.update(progress.step - bar.n)
 
     def finished(self, claim, result) -> None:
