@@ -156,15 +156,24 @@ def draw_curves(ax, curves: dict[str, Sequence[tuple[float, float]]]):
 
 
 def draw_level(ax, value: float, label: str):
-    """A horizontal line to compare with, such as the majority class; returns `ax`."""
-    ax.axhline(value, color=GREY, ls=(0, (5, 4)), lw=1.3, zorder=1, label=label)
+    """A horizontal line to compare with, such as the majority class; returns `ax`.
+
+    Where it lies so far below the points that it would flatten them, the legend alone tells of it.
+    """
+    style = {"color": GREY, "ls": (0, (5, 4)), "lw": 1.3, "zorder": 1}
+    low, high = ax.get_ylim()
+    if value < low - 2 * (high - low):
+        ax.plot([], [], label=f"{label}: below", **style)
+    else:
+        ax.axhline(value, label=label, **style)
     return ax
 
 
 def draw_published(ax, points: dict[float, float], label: str, style: int = 0):
     """Published means, plainly another kind of mark than ours; `style` tells several apart; returns `ax`."""
-    ax.plot(list(points), list(points.values()), color=INK, ls=":", lw=1.3, marker="*P"[style % 2], ms=(10, 8)[style % 2],
-            mfc="white", zorder=2, label=label)
+    marker, size = (("*", 10), ("P", 7))[style % 2]
+    ax.plot(list(points), list(points.values()), color=INK, ls=":", lw=1.3, marker=marker, ms=size, mfc="white", zorder=5,
+            label=label)
     return ax
 
 
@@ -181,7 +190,8 @@ def set_base_2_axis(ax, places: Sequence[float], name: str, labels: Sequence[str
 def add_legend(ax):
     """A legend below the axes, where it hides no point; returns `ax`."""
     handles, labels = ax.get_legend_handles_labels()
-    ax.figure.legend(handles, labels, loc="outside lower center", ncols=min(len(handles), 3), frameon=False)
+    ax.figure.legend(handles, labels, loc="outside lower center", ncols=min(len(handles), 3), frameon=False,
+                     columnspacing=1.4, handletextpad=0.6)
     return ax
 
 

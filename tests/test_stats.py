@@ -3,7 +3,7 @@ import math
 
 import pytest
 
-from common.stats import Interval, linear_trend, mean_interval, sampling_error, welch
+from common.stats import Interval, contrast, linear_trend, mean_interval, sampling_error, welch
 
 
 def test_interval_of_four_values():
@@ -75,3 +75,13 @@ def test_no_welch_without_spread_or_with_single_values():
     assert welch([1], [2, 3]) is None
     assert welch([], []) is None
     assert welch([1, 1], [2, 2]) is None
+
+
+def test_contrast_of_two_samples_is_welch_s_test_and_of_three_by_hand():
+    assert contrast([[1, 2, 3], [2, 4, 9]], [1, -1]) == welch([1, 2, 3], [2, 4, 9])
+    # means 2, 5, 9 with weights 1, -2, 1; variances of the means 1, 1, 1: error sqrt(1 + 4 + 1), degrees 36 / 18
+    effect = contrast([[1, 3], [4, 6], [8, 10]], [1, -2, 1])
+    assert (effect.estimate, effect.n) == (1, 6)
+    assert effect.high - effect.estimate == pytest.approx(4.302653 * math.sqrt(6), abs=1e-5)
+    assert contrast([[1, 1], [2, 2], [3, 4]], [1, -1, 0]) is None
+    assert contrast([[1], [2, 3]], [1, -1]) is None

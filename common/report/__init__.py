@@ -5,7 +5,8 @@
     remarks.py     what a reader must know beside the numbers of a group
     published.py   what was published, and on which rows
     background.py  input, machines, definitions, references
-    batch_size.py  the section of a study; each study has one such file
+    cells.py       how a cell is shown in tables and figures
+    dependencies.py, all_glue.py, learning_rate.py, batch_size.py   a section each
 """
 import os
 from pathlib import Path
@@ -23,7 +24,7 @@ SAMPLE = ("> **This is a sample and no result.** The store holds runs of the dem
 
 def build_report(store) -> tuple[str, dict[str, bytes]]:
     """The page as Markdown and its pictures (file name below `figures/` -> PNG); the same bytes for the same store."""
-    from common.report import background, batch_size
+    from common.report import all_glue, background, batch_size, dependencies, learning_rate
     from common.report.page import Page
     from common.report.results import read_results
 
@@ -32,7 +33,8 @@ def build_report(store) -> tuple[str, dict[str, bytes]]:
     background.write_input(page, results)
     background.write_machines(page, results)
     background.write_definitions(page)
-    for section in (batch_size,):
+    dependencies.write(page)
+    for section in (all_glue, learning_rate, batch_size):
         section.write(page, results)
     background.write_references(page)
     checkpoints = {results.configs[run.config].checkpoint for run in results.finished()}

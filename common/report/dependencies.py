@@ -2,13 +2,11 @@
 from common.report.page import Page
 
 GRAPH = """```
-GLUE files ────┬──> train / validation split ────────────────────┐
-               └──> rows ──┐                                     │
-                           ├──> token ids (kept on disk) ────────┤
-checkpoint ────┬──> vocabulary                                   ├──> run ──> store ──> report
-               └──> weights ─────────────────────────────────────┤
-configuration ─┬──> hyperparameters ─────────────────────────────┤
-instance ──────┴──> seed of the head ────────────────────────────┘
+GLUE files ──────> rows ────────┬──> token ids ───┐
+checkpoint ───┬──> vocabulary ──┘                 │
+              └──> weights ───────────────────────┼──> run ──> store ──> report
+configuration ───> hyperparameters, split, order ─┤
+instance ────────> initial values of the head ────┘
 ```"""
 
 
@@ -17,8 +15,8 @@ def write(page: Page) -> None:
     page.heading("What depends on what", "dependencies")
     page.text(GRAPH)
     page.items([
-        "A run is known by its configuration and its instance. The configuration holds the digests of the rows and of the "
-        "checkpoint and every hyperparameter: where one differs it is another run, never the old one under a new name.",
+        "A run is known by its configuration and its instance. The configuration holds the digests of the rows and of "
+        "the checkpoint and every hyperparameter: where one differs it is another run, never the old one under a new name.",
         "Every study draws on the same runs: what two of them ask for is trained once.",
         "This page depends on the store alone; no file of GLUE and no checkpoint is read for it.",
     ])
