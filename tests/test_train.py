@@ -71,12 +71,12 @@ def test_same_job_same_bits_and_instances_differ(processes, sample):
 
 
 def test_order_varies_only_when_asked(processes, sample):
-    """With nothing left to the head's initial values, two instances are one run unless data order varies too."""
+    """Instance 0 is the same run either way; instance 1 has the data order of instance 0 unless order varies too."""
     jobs = [make_job(sample, instance=instance, vary=vary, epochs=1, batch_size=64)
             for vary in ("head", "head,order") for instance in (0, 1)]
     results = [processes.submit(train_run, job) for job in jobs]
     losses = [[m[4] for m in result.result().measurements if m[1] == "loss"] for result in results]
-    assert losses[0] != losses[1] and losses[2] != losses[3]
+    assert losses[0] == losses[2]
     assert losses[1] != losses[3]
 
 
