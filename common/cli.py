@@ -102,7 +102,7 @@ def guarded(action, debug: bool) -> int:
 def _run(study: Study, options) -> int:
     from common.environment import count_cores
     from common.fetch import cache_dir, get_checkpoint
-    from common.store import Store
+    from common.store import NoStore, Store
     from common.study import find_needs
 
     if options.demo:
@@ -111,7 +111,10 @@ def _run(study: Study, options) -> int:
     checkpoint = get_checkpoint(options.checkpoint, cache)
     folders, data, missing = _load_tasks(study, options, cache)
     configs = _configs(study, options, checkpoint, data)
-    store = Store(options.db) if not options.dry_run or _exists(options.db) else None
+    try:
+        store = Store(options.db, create=not options.dry_run)
+    except NoStore:
+        store = None
     needs = find_needs(store, configs, study.instances, options.retry_failed)
     workers = options.workers or _default_workers(count_cores(), options.threads)
     if options.dry_run:
@@ -225,10 +228,6 @@ def _print_plan(needs, workers: int) -> None:
     seconds = sum((need.seconds or 0) * len(need.missing) for need in needs) / workers
     print(f"{missing} runs would be trained, {workers} at a time: "
           + (f"about {show_seconds(seconds)}" if known else "no stored times to estimate from"))
-
-
-def _exists(db: str) -> bool:
-    return "://" in db or Path(db).exists()
 
 
 def _default_workers(cores: int, threads: int) -> int:

@@ -1,4 +1,4 @@
-"""The results store: its schema, and every query that the program makes.
+"""The results store: opening it, and every query that the program makes.
 
 One row of `runs` is one trained instance of one configuration. A run is taken by one guarded UPDATE, and a finished run
 appears with all its measurements in one transaction or not at all. People should ask the views `results`, `cells` and
@@ -6,161 +6,42 @@ appears with all its measurements in one transaction or not at all. People shoul
 """
 import contextlib
 import dataclasses
+import itertools
 import math
 import os
+import sqlite3
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 import sqlalchemy as sa
-from sqlalchemy import (
-    CheckConstraint,
-    Column,
-    Float,
-    ForeignKey,
-    Index,
-    Integer,
-    String,
-    Text,
-    UniqueConstraint,
-    select,
-)
+from sqlalchemy import Integer, select
 
-from common import UserError
+from common import UserError, schema
 from common.config import RunConfig
 from common.owner import Owner
-from common.study import MAX_ATTEMPTS
+from common.schema import (
+    VERSION,
+    checkpoints,
+    configs,
+    datasets,
+    environments,
+    evaluations,
+    measurements,
+    runs,
+    studies,
+    versions,
+)
+from common.study import MAX_FAILURES
 
-VERSION = 1
-"""Version of the schema below."""
-APPLICATION_ID = 0x474C5545
-"""SQLite's mark of the program that owns a file: "GLUE"."""
 LEASE_SECONDS = 120
 """After this long without a heartbeat a run that is held on another machine may be taken over."""
+CHECKED_BYTES = 16 << 20
+"""An SQLite file up to this size is searched for damage whenever it is opened, which takes a fifth of a second at most."""
 
-schema = sa.MetaData()
 
-versions = sa.Table("schema_version", schema, Column("version", Integer, primary_key=True))
-
-checkpoints = sa.Table(
-    "checkpoints", schema,
-    Column("digest", String(64), primary_key=True, comment="SHA-256 of the content of the files in it"),
-    Column("archive_sha256", String(64), comment="SHA-256 of the zip file, if it came as one"),
-    Column("name", Text, nullable=False),
-    Column("layers", Integer, nullable=False), Column("hidden_size", Integer, nullable=False),
-    Column("heads", Integer, nullable=False), Column("vocabulary", Integer, nullable=False))
-
-datasets = sa.Table(
-    "datasets", schema,
-    Column("digest", String(64), primary_key=True, comment="SHA-256 of the parsed rows of all its sets"),
-    Column("set_name", Text, primary_key=True, comment="train, dev, dev_matched, ..."),
-    Column("task", Text, nullable=False), Column("row_count", Integer, nullable=False),
-    Column("official_rows", Integer, nullable=False, comment="row count of the official file"),
-    Column("majority", Float, comment="accuracy of always naming this set's most frequent class; NULL for a regression"))
-
-configs = sa.Table(
-    "configs", schema,
-    Column("hash", String(64), primary_key=True), Column("json", Text, nullable=False),
-    Column("task", Text, nullable=False), Column("data", String(64), nullable=False),
-    Column("checkpoint", String(64), ForeignKey("checkpoints.digest"), nullable=False),
-    Column("batch_size", Integer, nullable=False), Column("peak_learning_rate", Float, nullable=False),
-    Column("epochs", Integer, nullable=False), Column("steps", Integer), Column("dropout", Float, nullable=False),
-    Column("vary", Text, nullable=False), Column("seed", Integer, nullable=False),
-    Column("dtype", Text, nullable=False), Column("limit_train", Integer), Column("recipe", Integer, nullable=False))
-
-environments = sa.Table(
-    "environments", schema,
-    Column("digest", String(64), primary_key=True), Column("host", Text, nullable=False),
-    Column("processor", Text, nullable=False), Column("cores", Integer, nullable=False),
-    Column("threads", Integer, nullable=False, comment="threads of one run"),
-    Column("platform", Text, nullable=False), Column("python", Text, nullable=False),
-    Column("tensorflow", Text, nullable=False), Column("tf_models", Text, nullable=False),
-    Column("numpy", Text, nullable=False), Column("code", Text, comment="revision of this program"))
-
-STATUSES = ("pending", "running", "done", "diverged", "failed")
-runs = sa.Table(
-    "runs", schema,
-    Column("id", Integer, primary_key=True),
-    Column("config", String(64), ForeignKey("configs.hash"), nullable=False), Column("instance", Integer, nullable=False),
-    Column("status", Text, nullable=False, server_default="pending"),
-    Column("owner", Text, comment="host, boot, process and its start: who trains it"),
-    Column("heartbeat", Integer, comment="seconds since 1970 by the database's clock"),
-    Column("attempt", Integer, nullable=False, server_default="0"),
-    Column("started_at", Text), Column("finished_at", Text),
-    Column("training_seconds", Float, comment="optimizer steps alone"),
-    Column("total_seconds", Float, comment="with start-up and evaluation"),
-    Column("environment", String(64), ForeignKey("environments.digest")),
-    Column("error", Text), Column("set_aside", Text, comment="reason why people leave this run out; set by hand"),
-    UniqueConstraint("config", "instance"),
-    CheckConstraint("status IN ('pending', 'running', 'done', 'diverged', 'failed')", name="status_known"),
-    CheckConstraint("(status = 'running') = (owner IS NOT NULL)", name="running_has_owner"),
-    CheckConstraint("instance >= 0", name="instance_natural"))
-
-evaluations = sa.Table(
-    "evaluations", schema,
-    Column("run", Integer, ForeignKey("runs.id"), primary_key=True), Column("evaluation_set", Text, primary_key=True),
-    Column("row_count", Integer, nullable=False, comment="rows scored: all there are"),
-    Column("metric", Text, nullable=False, comment="which of the columns is the main one"),
-    Column("score", Float, comment="value of the main metric"),
-    *(Column(name, Float) for name in ("accuracy", "f1", "matthews", "pearson", "spearman", "loss")),
-    Column("collapsed", Integer, nullable=False, comment="1: one class (or one value) was predicted for every row"),
-    CheckConstraint("row_count > 0", name="rows_scored"), CheckConstraint("collapsed IN (0, 1)", name="collapsed_bool"))
-
-measurements = sa.Table(
-    "measurements", schema,
-    Column("run", Integer, ForeignKey("runs.id"), primary_key=True), Column("split", Text, primary_key=True),
-    Column("metric", Text, primary_key=True), Column("step", Integer, primary_key=True),
-    Column("epoch", Float, nullable=False, comment="passes over the training split so far"),
-    Column("value", Float), Column("kind", Text, nullable=False, server_default="finite"),
-    CheckConstraint("kind IN ('finite', 'nan', 'inf', '-inf')", name="kind_known"),
-    CheckConstraint("(kind = 'finite') = (value IS NOT NULL)", name="finite_has_value"))
-
-studies = sa.Table(
-    "studies", schema,
-    Column("study", Text, primary_key=True), Column("config", String(64), ForeignKey("configs.hash"), primary_key=True),
-    Column("instances", Integer, nullable=False, comment="how many were asked for"))
-
-Index("runs_by_status", runs.c.status)
-Index("configs_by_task", configs.c.task, configs.c.batch_size, configs.c.peak_learning_rate)
-
-VIEWS = {
-    "results": """
-        SELECT c.task, e.evaluation_set, k.name AS checkpoint, c.batch_size, c.peak_learning_rate, c.epochs, r.instance,
-               r.status, e.metric, e.score, e.accuracy, e.f1, e.matthews, e.pearson, e.spearman, e.loss,
-               e.row_count, e.collapsed, r.training_seconds, r.total_seconds, r.started_at, r.finished_at,
-               c.limit_train, c.dtype, c.dropout, c.steps, r.id AS run, c.hash AS config,
-               c.checkpoint AS checkpoint_digest, c.data AS data_digest
-        FROM runs r JOIN configs c ON c.hash = r.config JOIN checkpoints k ON k.digest = c.checkpoint
-             LEFT JOIN evaluations e ON e.run = r.id
-        WHERE r.status IN ('done', 'diverged') AND r.set_aside IS NULL""",
-    "cells": """
-        SELECT task, evaluation_set, checkpoint, batch_size, peak_learning_rate, epochs, metric, n, mean,
-               CASE WHEN n > 1 THEN sqrt(squares / (n - 1)) END AS sd, lowest, highest, mean_accuracy, mean_f1,
-               collapsed, mean_training_seconds, limit_train, dtype, config, checkpoint_digest, data_digest
-        FROM (SELECT a.config, a.evaluation_set, a.n, a.mean, a.lowest, a.highest, a.mean_accuracy, a.mean_f1,
-                     a.collapsed, a.mean_training_seconds,
-                     sum((e.score - a.mean) * (e.score - a.mean)) AS squares, max(e.metric) AS metric
-              FROM (SELECT r.config, e.evaluation_set, count(e.score) AS n, avg(e.score) AS mean,
-                           min(e.score) AS lowest, max(e.score) AS highest, avg(e.accuracy) AS mean_accuracy,
-                           avg(e.f1) AS mean_f1, sum(e.collapsed) AS collapsed,
-                           avg(r.training_seconds) AS mean_training_seconds
-                    FROM runs r JOIN evaluations e ON e.run = r.id
-                    WHERE r.status = 'done' AND r.set_aside IS NULL
-                    GROUP BY r.config, e.evaluation_set) a
-                   JOIN runs r ON r.config = a.config AND r.status = 'done' AND r.set_aside IS NULL
-                   JOIN evaluations e ON e.run = r.id AND e.evaluation_set = a.evaluation_set
-              GROUP BY a.config, a.evaluation_set, a.n, a.mean, a.lowest, a.highest, a.mean_accuracy, a.mean_f1,
-                       a.collapsed, a.mean_training_seconds) s
-             JOIN (SELECT c.hash, c.task, k.name AS checkpoint, c.batch_size, c.peak_learning_rate, c.epochs,
-                          c.limit_train, c.dtype, c.checkpoint AS checkpoint_digest, c.data AS data_digest
-                   FROM configs c JOIN checkpoints k ON k.digest = c.checkpoint) i ON i.hash = s.config""",
-    "curves": """
-        SELECT c.task, k.name AS checkpoint, c.batch_size, c.peak_learning_rate, c.epochs, r.instance, m.split, m.metric,
-               m.epoch, m.step, m.step * c.batch_size AS examples, m.value, m.kind, r.id AS run, c.hash AS config,
-               c.checkpoint AS checkpoint_digest, c.limit_train
-        FROM measurements m JOIN runs r ON r.id = m.run JOIN configs c ON c.hash = r.config
-             JOIN checkpoints k ON k.digest = c.checkpoint
-        WHERE r.status IN ('done', 'diverged') AND r.set_aside IS NULL""",
-}
+class NoStore(UserError):
+    """There is no store yet where one is to be read."""
 
 
 class RunLost(Exception):
@@ -182,10 +63,12 @@ class Store:
 
     Args:
       address: path of an SQLite file, or a database URL of SQLAlchemy.
-      create: make the file and the tables where they are missing; else a missing store is a UserError.
+      create: make the file and the tables where they are missing, and upgrade an older store after a backup. Without it
+        the store is only read, and an older SQLite store is read from an upgraded copy in memory.
 
     Raises:
-      UserError: the store cannot be opened, is no store of this program or is of another version.
+      NoStore: it is missing or empty, and `create` is not set.
+      UserError: the store cannot be opened, is damaged, is no store of this program or is of a newer version.
     """
 
     def __init__(self, address: str | os.PathLike, *, create: bool = True):
@@ -201,8 +84,8 @@ class Store:
         if self.url.get_backend_name() == "sqlite" and self.url.database not in (None, "", ":memory:"):
             path = Path(self.url.database)
             if not create and not path.is_file():
-                raise UserError(f"there is no results store at {path}; run one of the exp_*.py scripts first "
-                                "or name another with --db")
+                raise NoStore(f"there is no results store at {path}; run one of the exp_*.py scripts first "
+                              "or name another with --db")
             if not path.parent.is_dir():
                 raise UserError(f"the folder of the results store {path} does not exist; create it or name another "
                                 "place with --db")
@@ -212,10 +95,13 @@ class Store:
             self.engine = sa.create_engine(self.url, **_engine_options(self.url))
         except (sa.exc.NoSuchModuleError, ModuleNotFoundError) as error:
             raise UserError(f"no driver for the database {self.name}: {error}; install it with pip") from None
-        if self.url.get_backend_name() == "sqlite":
+        self._listen()
+        self._check_schema(create)
+
+    def _listen(self) -> None:
+        if self.engine.dialect.name == "sqlite":
             sa.event.listen(self.engine, "connect", _prepare_sqlite)
             sa.event.listen(self.engine, "begin", _begin_sqlite)
-        self._check_schema(create)
 
     @property
     def name(self) -> str:
@@ -254,21 +140,59 @@ class Store:
 
     def _check_schema(self, create: bool) -> None:
         with self.reading() as connection:
+            self._check_file(connection)
             version = self._find_version(connection)
-        if version is None:
-            if not create:
-                raise UserError(f"{self.name} holds no results yet; run one of the exp_*.py scripts first")
-            with self._writing() as connection:
-                version = self._find_version(connection)
-                if version is None:
-                    _create_schema(connection)
-                    version = VERSION
-        if version > VERSION:
+        if version is not None and version > VERSION:
             raise UserError(f"the results store {self.name} has schema version {version}, this program knows {VERSION}; "
                             "update the program")
-        if version < VERSION:
-            raise UserError(f"the results store {self.name} has the old schema version {version}; this program needs "
-                            f"{VERSION}")
+        if version == VERSION:
+            return
+        if create:
+            self._create_or_upgrade()
+        elif version is None:
+            raise NoStore(f"{self.name} holds no results yet; run one of the exp_*.py scripts first")
+        elif self.engine.dialect.name == "sqlite":
+            self._read_a_copy(version)
+        else:
+            raise UserError(f"the results store {self.name} has the old schema version {version}; call one of the exp_*.py "
+                            "scripts with it, which upgrades it")
+
+    def _check_file(self, connection) -> None:
+        """Refuses a damaged file while looking for damage is cheap; a larger one is refused when damage is met."""
+        if connection.dialect.name != "sqlite":
+            return
+        pages, size = (connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("page_count", "page_size"))
+        if pages * size <= CHECKED_BYTES:
+            damage = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+            if damage != "ok":
+                damage = _first_line(damage.replace("*** in database main ***", ""))
+                raise UserError(f"the results store {self.name} is damaged ({damage}); restore a copy of it, or "
+                                f"save what can be read with `sqlite3 {self.name} .recover`")
+
+    def _create_or_upgrade(self) -> None:
+        """Brings the schema to this version: all of it or nothing, whoever else is about to do the same."""
+        with self._writing() as connection:
+            schema.lock(connection)
+            version = self._find_version(connection)
+            if version is None:
+                schema.create(connection)
+            elif version < VERSION:
+                backup = schema.back_up(connection, version)
+                schema.upgrade(connection, version)
+        if version is not None and version < VERSION:
+            print(f"the results store {self.name} was upgraded from schema version {version} to {VERSION}; as it was before "
+                  f"it is in {backup}", file=sys.stderr)
+
+    def _read_a_copy(self, version: int) -> None:
+        """Goes on with an upgraded copy in memory, so that reading leaves the file as it is."""
+        copy = sqlite3.connect(":memory:", check_same_thread=False)
+        with self.reading() as connection:
+            connection.connection.driver_connection.backup(copy)
+        self.engine.dispose()
+        self.engine = sa.create_engine("sqlite://", creator=lambda: copy, poolclass=sa.StaticPool)
+        self._listen()
+        with self._writing() as connection:
+            schema.upgrade(connection, version)
 
     def _find_version(self, connection) -> int | None:
         """The schema version, None where the database is empty; a foreign database is refused."""
@@ -278,15 +202,19 @@ class Store:
         if versions.name not in tables or runs.name not in tables:
             raise UserError(f"the database {self.name} belongs to another program (it has the table {tables[0]!r}); "
                             "name another with --db")
-        return connection.scalar(select(sa.func.max(versions.c.version)))
+        version = connection.scalar(select(sa.func.max(versions.c.version)))
+        if version is None or version < 1:
+            raise UserError(f"the results store {self.name} does not say of which schema version it is; restore a copy of it or "
+                            "name another with --db")
+        return version
 
     # -- planning
 
     def where_status(self, config: RunConfig) -> dict[int, tuple[str, int, bool]]:
-        """Instance -> (status, attempts, set aside?) of a configuration's runs."""
-        query = select(runs.c.instance, runs.c.status, runs.c.attempt, runs.c.set_aside).where(runs.c.config == config.hash)
+        """Instance -> (status, failures, set aside?) of a configuration's runs."""
+        query = select(runs.c.instance, runs.c.status, runs.c.failures, runs.c.set_aside).where(runs.c.config == config.hash)
         with self.reading() as connection:
-            return {row.instance: (row.status, row.attempt, row.set_aside is not None)
+            return {row.instance: (row.status, row.failures, row.set_aside is not None)
                     for row in connection.execute(query)}
 
     def plan(self, study: str, wanted: dict[RunConfig, list[int]], instances: int, *, checkpoint: dict,
@@ -320,9 +248,9 @@ class Store:
                 again = runs.update().where(runs.c.config == config.hash, runs.c.instance.in_(numbers),
                                             runs.c.status == "failed").values(status="pending", error=None)
                 if retry_failed:
-                    connection.execute(again.values(attempt=0))
+                    connection.execute(again.values(failures=0))
                 else:
-                    connection.execute(again.where(runs.c.attempt < MAX_ATTEMPTS))
+                    connection.execute(again.where(runs.c.failures < MAX_FAILURES))
 
     # -- taking and finishing runs
 
@@ -354,9 +282,9 @@ class Store:
                                .values(heartbeat=self._clock()))
 
     def release(self, claim: Claim, owner: Owner) -> None:
-        """Gives a run back untrained; it does not count as an attempt."""
+        """Gives a run back untrained."""
         with self._writing() as connection:
-            connection.execute(_held(claim, owner).values(status="pending", owner=None, attempt=claim.attempt - 1))
+            connection.execute(_held(claim, owner).values(status="pending", owner=None))
 
     def record(self, claim: Claim, owner: Owner, result) -> None:
         """Writes a finished run with its scores and curves: all of it, or nothing.
@@ -367,18 +295,19 @@ class Store:
         Raises:
           RunLost: the run is no longer ours.
         """
+        rows = {evaluations: [{"run": claim.run, **row} for row in result.evaluations],
+                measurements: [_measurement_row(claim.run, *row) for row in result.measurements]}
         with self._writing() as connection:
             _insert_new(connection, environments, [result.environment])
             finished = connection.execute(_held(claim, owner).values(
                 status="diverged" if result.diverged else "done", owner=None, finished_at=_now(),
                 training_seconds=result.training_seconds, total_seconds=result.total_seconds,
-                environment=result.environment["digest"]))
+                environment=result.environment["digest"], digest=schema.digest_of(rows)))
             if finished.rowcount != 1:
                 raise RunLost(f"run {claim.run} was taken over")
-            if result.measurements:
-                connection.execute(measurements.insert(), [_measurement_row(claim.run, *row) for row in result.measurements])
-            if result.evaluations:
-                connection.execute(evaluations.insert(), [{"run": claim.run, **row} for row in result.evaluations])
+            for table, new in rows.items():
+                if new:
+                    connection.execute(table.insert(), new)
 
     def fail(self, claim: Claim, owner: Owner, error: str) -> None:
         """Records that training a run raised an error.
@@ -388,11 +317,27 @@ class Store:
         """
         with self._writing() as connection:
             failed = connection.execute(
-                _held(claim, owner).values(status="failed", owner=None, finished_at=_now(), error=error))
+                _held(claim, owner).values(status="failed", owner=None, finished_at=_now(), error=error,
+                                           failures=runs.c.failures + 1))
             if failed.rowcount != 1:
                 raise RunLost(f"run {claim.run} was taken over")
 
-    # -- times, for estimates
+    # -- reading
+
+    def where_altered(self) -> list[int]:
+        """Runs whose scores or curves are not what was recorded: a bit flipped, or somebody changed a number.
+
+        Runs that are set aside, and those recorded before version 2 of the schema, are not looked at.
+        """
+        with self.reading() as connection:
+            content = {table: {run: list(rows) for run, rows in itertools.groupby(
+                connection.execute(select(table).order_by(table.c.run)).mappings(), lambda row: row["run"])}
+                for table in (evaluations, measurements)}
+            recorded = connection.execute(
+                select(runs.c.id, runs.c.digest).where(runs.c.digest.is_not(None), runs.c.set_aside.is_(None))
+                .order_by(runs.c.id))
+            return [run for run, digest in recorded
+                    if schema.digest_of({table: rows.get(run, []) for table, rows in content.items()}) != digest]
 
     def where_training_times(self, task: str, checkpoint: str) -> list[tuple[str, int, float, float]]:
         """(configuration, batch size, epochs, total seconds) of the finished runs of a task with a checkpoint."""
@@ -424,15 +369,6 @@ def _prepare_sqlite(connection, _record) -> None:
 def _begin_sqlite(connection) -> None:
     # A write must hold the lock before it reads what it will change; a late upgrade of the lock fails as "locked".
     connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("writes") else "BEGIN")
-
-
-def _create_schema(connection) -> None:
-    schema.create_all(connection)
-    for name, query in VIEWS.items():
-        connection.exec_driver_sql(f"CREATE VIEW {name} AS {query}")
-    connection.execute(versions.insert().values(version=VERSION))
-    if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
 
 
 def _insert_new(connection, table: sa.Table, rows: list[dict]) -> None:
@@ -469,7 +405,7 @@ def _now() -> str:
 
 
 def _reason(error: sa.exc.DBAPIError) -> str:
-    text = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
+    text = _first_line(str(error.orig)) or type(error.orig).__name__
     remedies = {
         "locked": "another program holds it locked; close that and call again",
         "readonly": "it is read-only; make it writable or name another with --db",
@@ -479,3 +415,7 @@ def _reason(error: sa.exc.DBAPIError) -> str:
         "not a database": "the file is no SQLite database; name another with --db",
     }
     return next((f"{remedy} ({text})" for sign, remedy in remedies.items() if sign in text), text)
+
+
+def _first_line(text: str) -> str:
+    return next(iter(text.strip().splitlines()), "")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from common import UserError
 from common.config import RunConfig
 
-MAX_ATTEMPTS = 3
+MAX_FAILURES = 3
 """A run that failed this often is not tried again unless asked for."""
 
 
@@ -59,7 +59,7 @@ def _find_need(store, config, instances, retry_failed) -> Need:
     wanted = list(itertools.islice((number for number in itertools.count() if number not in aside), instances))
     finished = [number for number in runs if number not in aside and runs[number][0] in ("done", "diverged")]
     given_up = [number for number in wanted if number in runs and runs[number][0] == "failed"
-                and runs[number][1] >= MAX_ATTEMPTS and not retry_failed]
+                and runs[number][1] >= MAX_FAILURES and not retry_failed]
     missing = [number for number in wanted if number not in finished and number not in given_up]
     return Need(config, len(finished), wanted, missing, given_up, _estimate(store, config))
 

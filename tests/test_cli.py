@@ -267,8 +267,8 @@ def prepared(inputs, tmp_path):
     connection = sqlite3.connect(tmp_path / "results.db")
     for config, instance, values in [
             (two, 0, "status = 'done', total_seconds = 100"), (two, 1, "status = 'diverged', total_seconds = 7"),
-            (two, 2, "status = 'failed', attempt = 3"), (eight, 0, "status = 'done', total_seconds = 25"),
-            (eight, 1, "status = 'failed', attempt = 1"),
+            (two, 2, "status = 'failed', failures = 3"), (eight, 0, "status = 'done', total_seconds = 25"),
+            (eight, 1, "status = 'failed', failures = 1"),
             (eight, 2, "status = 'running', owner = 'elsewhere/boot/1/7'")]:
         connection.execute(f"UPDATE runs SET {values} WHERE config = ? AND instance = ?", (config.hash, instance))
     connection.commit()

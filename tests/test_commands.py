@@ -112,7 +112,7 @@ def test_signals_leave_nothing_half_written(folder, number, status):
     assert process.returncode == status
     assert "call again to go on" in errors
     assert "Traceback" not in errors
-    assert ask(folder / store, "select status, attempt, owner from runs") == [("pending", 0, None)]
+    assert ask(folder / store, "select status, failures, owner from runs") == [("pending", 0, None)]
     assert psutil.wait_procs(children, timeout=10)[1] == []
 
 

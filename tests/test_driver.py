@@ -153,8 +153,8 @@ def test_a_failure_is_stored_shown_and_told_and_the_others_go_on(study, sql):
     ((config, instance, error),) = driver.failures
     assert (config.batch_size, instance, str(error)) == (8, 0, "8 is bad")
     assert sorted(driver.display.heard) == ["failed", "finished", "finished", "started", "started", "started"]
-    assert sql(f"SELECT batch_size, status, attempt, error {FROM_RUNS}") == [
-        (2, "done", 1, None), (8, "failed", 1, "8 is bad"), (16, "done", 1, None)]
+    assert sql(f"SELECT batch_size, status, failures, error {FROM_RUNS}") == [
+        (2, "done", 0, None), (8, "failed", 1, "8 is bad"), (16, "done", 0, None)]
 
 
 def test_fail_fast_stops_at_the_first_failure_and_gives_the_rest_back(study, sql):
@@ -166,13 +166,13 @@ def test_fail_fast_stops_at_the_first_failure_and_gives_the_rest_back(study, sql
 def test_a_run_that_failed_three_times_is_given_up_until_asked_for(study, store, sql):
     for tries in (1, 2, 3):
         assert len(study(raising(8), sizes=(8,), instances=1).failures) == 1
-        assert sql("SELECT status, attempt FROM runs") == [("failed", tries)]
+        assert sql("SELECT status, failures FROM runs") == [("failed", tries)]
     assert study(raising(8), sizes=(8,), instances=1).display.heard == []
     (need,) = find_needs(store, [make_config()], 1)
     assert (need.have, need.missing, need.given_up) == (0, [], [0])
     driver = study(sizes=(8,), instances=1, retry_failed=True)
     assert driver.display.heard == ["started", "finished"]
-    assert sql("SELECT status, attempt, error FROM runs") == [("done", 1, None)]
+    assert sql("SELECT status, attempt, failures, error FROM runs") == [("done", 4, 0, None)]
 
 
 def test_an_instance_set_aside_is_replaced_by_the_next_number(study, store, tmp_path, sql):
@@ -298,8 +298,8 @@ def test_a_stopped_driver_gives_back_what_it_holds(tmp_path, sql, number, status
     process.send_signal(number)
     returned, output, errors = finish(process)
     assert (returned, output, errors) == (status, "", sentence)
-    assert sql(f"SELECT batch_size, status, owner, attempt {FROM_RUNS}") == [
-        (2, "done", None, 1), (11, "pending", None, 0)]
+    assert sql(f"SELECT batch_size, status, owner, failures {FROM_RUNS}") == [
+        (2, "done", None, 0), (11, "pending", None, 0)]
     assert living_workers(tmp_path) == []
 
 

@@ -14,7 +14,8 @@ from stand_in import CHECKPOINT, CHECKPOINT_ROW, ENVIRONMENT, make_config, make_
 
 from common import UserError
 from common.owner import Owner
-from common.store import APPLICATION_ID, RunLost, Store
+from common.schema import APPLICATION_ID, VERSION
+from common.store import RunLost, Store
 
 HERE = Path(__file__).parent
 
@@ -156,12 +157,12 @@ def test_values_that_are_not_finite_are_stored_by_kind(planned, config, owner, s
 
 def test_a_failed_run_keeps_its_error(planned, config, owner, sql):
     planned.fail(planned.find_claim(config, 0, owner), owner, "out of memory")
-    assert sql("SELECT status, owner, attempt, error FROM runs") == [("failed", None, 1, "out of memory")]
+    assert sql("SELECT status, owner, failures, error FROM runs") == [("failed", None, 1, "out of memory")]
 
 
-def test_a_run_given_back_was_no_attempt(planned, config, owner, sql):
+def test_a_run_given_back_has_not_failed(planned, config, owner, sql):
     planned.release(planned.find_claim(config, 0, owner), owner)
-    assert sql("SELECT status, owner, attempt FROM runs") == [("pending", None, 0)]
+    assert sql("SELECT status, owner, failures FROM runs") == [("pending", None, 0)]
 
 
 # -- views
@@ -354,10 +355,9 @@ def test_the_same_owner_cannot_write_for_an_earlier_attempt(planned, config, own
 
 
 def test_what_was_given_back_and_taken_by_another_is_not_written(planned, config, owner):
-    """Giving back counts as no attempt: both claims are the first, and only the owner tells them apart."""
     early = planned.find_claim(config, 0, owner)
     planned.release(early, owner)
-    assert planned.find_claim(config, 0, ANOTHER).attempt == early.attempt == 1
+    assert planned.find_claim(config, 0, ANOTHER).attempt == early.attempt + 1 == 2
     with pytest.raises(RunLost):
         planned.record(early, owner, make_result())
 
@@ -381,7 +381,7 @@ def refusal(address, **options) -> str:
 
 def test_a_store_is_marked_and_opened_again(store, tmp_path, config, sql):
     assert sql("PRAGMA application_id") == [(APPLICATION_ID,)]
-    assert sql("SELECT version FROM schema_version") == [(1,)]
+    assert sql("SELECT version FROM schema_version") == [(VERSION,)]
     plan(store, [config])
     again = Store(tmp_path / "results.db", create=False)
     assert again.where_status(config) == {0: ("pending", 0, False)}
@@ -399,12 +399,15 @@ def test_another_programs_database_is_refused_and_left_alone(tmp_path):
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize("version, sentence", [
-    (2, "has schema version 2, this program knows 1; update the program"),
-    (0, "has the old schema version 0; this program needs 1")])
-def test_another_schema_version_is_refused(store, sql, tmp_path, version, sentence):
-    sql("UPDATE schema_version SET version = ?", version)
-    assert refusal(tmp_path / "results.db") == f"the results store {tmp_path}/results.db {sentence}"
+@pytest.mark.parametrize("change, sentence", [
+    (f"UPDATE schema_version SET version = {VERSION + 1}",
+     f"has schema version {VERSION + 1}, this program knows {VERSION}; update the program"),
+    ("DELETE FROM schema_version",
+     "does not say of which schema version it is; restore a copy of it or name another with --db")])
+@pytest.mark.parametrize("create", [False, True])
+def test_another_schema_version_is_refused(store, sql, tmp_path, change, sentence, create):
+    sql(change)
+    assert refusal(tmp_path / "results.db", create=create) == f"the results store {tmp_path}/results.db {sentence}"
 
 
 def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path):
@@ -583,7 +586,7 @@ def test_eight_processes_create_one_store_and_take_every_run_once(tmp_path):
     assert sorted(int(instance) for instance, _ in taken) == list(range(40))
     with sqlite3.connect(tmp_path / "results.db") as connection:
         rows = connection.execute("SELECT instance, score FROM results ORDER BY instance").fetchall()
-        assert connection.execute("SELECT version FROM schema_version").fetchall() == [(1,)]
+        assert connection.execute("SELECT version FROM schema_version").fetchall() == [(VERSION,)]
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     connection.close()
     assert dict(rows) == {int(instance): int(number) / 100 for instance, number in taken}

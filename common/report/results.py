@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import select
 
+from common import UserError
 from common.config import RunConfig
 from common.stats import Interval, mean_interval
 from common.store import Store, checkpoints, configs, datasets, environments, evaluations, measurements, runs, studies
@@ -239,7 +240,16 @@ class Results:
 
 
 def read_results(store: Store) -> Results:
-    """Everything the report needs, read in one transaction."""
+    """Everything the report needs, read in one transaction.
+
+    Raises:
+      UserError: a run is not what was recorded.
+    """
+    altered = store.where_altered()
+    if altered:
+        raise UserError(f"run {altered[0]} of {store.name} was changed after it was recorded"
+                        + (f", and {len(altered) - 1} more were" if altered[1:] else "")
+                        + "; restore a copy of the store, or set such runs aside (README, \"Ask your own question\")")
     with store.reading() as connection:
         def rows(table, *order):
             return connection.execute(select(table).order_by(*order)).all()

@@ -1,0 +1,235 @@
+"""Upgrading a store of an older schema: nothing lost, nothing half-done, and a backup first."""
+import multiprocessing
+import os
+import resource
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from stand_in import make_config, make_evaluation, make_result, plan
+
+from common import UserError
+from common.report.results import read_results
+from common.schema import VERSION
+from common.store import Store
+from common.study import find_needs
+
+FROZEN = Path(__file__).parent / "stores"
+VERSIONS = range(1, VERSION)
+"""Every released schema version but this one; a store of each is kept, made by the program of its time."""
+CELLS_OF_1 = [(8, 2, 0.71, 0.014142135623731), (16, 1, 0.71, None)]
+VIEWS = ("results", "cells", "curves")
+
+
+@pytest.fixture(params=VERSIONS)
+def old(request, tmp_path):
+    """A copy of the frozen store of an older version."""
+    shutil.copy(FROZEN / f"version-{request.param}.db", tmp_path / "results.db")
+    return tmp_path / "results.db"
+
+
+def ask(path, statement):
+    connection = sqlite3.connect(path)
+    try:
+        return connection.execute(statement).fetchall()
+    finally:
+        connection.close()
+
+
+def views(path):
+    return [ask(path, f"SELECT * FROM {view} ORDER BY config, run" if view != "cells" else "SELECT * FROM cells ORDER BY config")
+            for view in VIEWS]
+
+
+def version(path):
+    return ask(path, "SELECT version FROM schema_version")[0][0]
+
+
+def in_a_fork(function, *arguments) -> int:
+    """Exit code of a function that runs in a process of its own."""
+    process = multiprocessing.get_context("fork").Process(target=function, args=arguments)
+    process.start()
+    process.join()
+    return process.exitcode
+
+
+def upgrade(path):
+    Store(path).close()
+
+
+def test_an_old_store_gives_the_same_results_after_its_upgrade(old, capsys):
+    before, was = views(old), version(old)
+    upgrade(old)
+    assert capsys.readouterr().err == (f"the results store {old} was upgraded from schema version {was} to {VERSION}; as it was "
+                                       f"before it is in {old}.v{was}-backup\n")
+    assert version(old) == VERSION
+    assert views(old) == before
+    cells = ask(old, "SELECT batch_size, n, mean, sd FROM cells ORDER BY batch_size")
+    assert [row[:3] for row in cells] == [row[:3] for row in CELLS_OF_1]
+    assert [row[3] for row in cells] == [pytest.approx(CELLS_OF_1[0][3]), None]
+    assert ask(old, "PRAGMA integrity_check") == [("ok",)]
+    upgrade(old)
+    assert capsys.readouterr().err == ""
+
+
+def test_the_backup_is_the_store_as_it_was(old):
+    before, was = views(old), version(old)
+    rows = ask(old, "SELECT * FROM runs")
+    upgrade(old)
+    backup = old.with_name(f"results.db.v{was}-backup")
+    assert sorted(os.listdir(old.parent)) == ["results.db", backup.name]
+    assert (version(backup), views(backup), ask(backup, "SELECT * FROM runs")) == (was, before, rows)
+
+
+def test_a_backup_is_never_replaced(old):
+    mine = old.with_name(f"results.db.v{version(old)}-backup")
+    mine.write_text("mine")
+    upgrade(old)
+    assert mine.read_text() == "mine"
+    assert ask(f"{mine}-2", "SELECT count(*) FROM results") == [(4,)]
+
+
+def test_an_upgraded_store_has_the_schema_of_a_new_one(old, tmp_path):
+    upgrade(old)
+    upgrade(tmp_path / "new.db")
+    names = "SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' ORDER BY 1, 2"
+    assert ask(old, names) == ask(tmp_path / "new.db", names)
+    for kind, name in ask(old, names):
+        pragma = f"PRAGMA {'index_info' if kind == 'index' else 'table_info'}({name})"
+        assert ask(old, pragma) == ask(tmp_path / "new.db", pragma), name
+    sql = "SELECT name, sql FROM sqlite_master WHERE type = 'view' ORDER BY 1"
+    assert ask(old, sql) == ask(tmp_path / "new.db", sql)
+
+
+def test_work_goes_on_in_an_upgraded_store(old, owner):
+    """In the store of version 1: instances 0 and 1 of batch size 8 finished, 2 set aside, 3 pending; 16: 2 failed three times."""
+    store = Store(old)
+    eight, sixteen = find_needs(store, [make_config(), make_config(batch_size=16)], 4)
+    assert (eight.have, eight.wanted, eight.missing) == (2, [0, 1, 3, 4], [3, 4])
+    assert (sixteen.have, sixteen.missing, sixteen.given_up) == (2, [3], [2])
+    plan(store, [make_config()], 4)
+    store.record(store.find_claim(make_config(), 3, owner), owner, make_result(0.8))
+    store.close()
+    assert ask(old, "SELECT n, highest FROM cells WHERE batch_size = 8") == [(3, 0.8)]
+
+
+def test_reading_an_old_store_leaves_it_as_it_is(old):
+    before = old.read_bytes()
+    store = Store(old, create=False)
+    results = read_results(store)
+    assert [len(results.finished()), len(results.runs)] == [4, 7]
+    with store.reading() as connection:
+        assert connection.execute(sa.text("SELECT n FROM cells ORDER BY batch_size")).scalars().all() == [2, 1]
+    store.close()
+    assert old.read_bytes() == before
+    assert os.listdir(old.parent) == ["results.db"]
+
+
+def killed_at(path, number):
+    """An upgrade whose process is killed after its statement of that number."""
+    done = iter(range(1, 1000))
+
+    def count(*_):
+        if next(done) == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sa.event.listen(sa.Engine, "after_cursor_execute", count)
+    upgrade(path)
+
+
+def test_an_upgrade_killed_after_any_statement_was_done_or_not(old, tmp_path):
+    before, was, content = views(old), version(old), old.read_bytes()
+    for number in range(1, 100):
+        code = in_a_fork(killed_at, old, number)
+        assert version(old) == (was if code else VERSION)
+        assert views(old) == before
+        assert ask(old, "PRAGMA integrity_check") == [("ok",)]
+        if code == 0:
+            break
+        assert code == -signal.SIGKILL
+    assert 15 < number < 60
+    assert ask(f"{old}.v{was}-backup", "SELECT count(*) FROM results") == [(4,)]
+    assert not list(tmp_path.glob("*.part*"))
+    old.write_bytes(content)
+
+
+def test_eight_at_once_upgrade_once(old, capfd):
+    context = multiprocessing.get_context("fork")
+    processes = [context.Process(target=upgrade, args=(old,)) for _ in range(8)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0] * 8
+    assert capfd.readouterr().err.count("was upgraded") == 1
+    assert len(os.listdir(old.parent)) == 2
+    assert version(old) == VERSION
+
+
+def without_room(path, answers):
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+    try:
+        upgrade(path)
+    except UserError as error:
+        answers.put(str(error))
+
+
+def test_no_room_for_a_backup_is_no_upgrade(old):
+    before = old.read_bytes()
+    answers = multiprocessing.get_context("fork").SimpleQueue()
+    assert in_a_fork(without_room, old, answers) == 0
+    was = version(old)
+    assert answers.get().startswith(f"the results store {old} cannot be backed up to {old}.v{was}-backup (")
+    assert old.read_bytes() == before
+    assert os.listdir(old.parent) == ["results.db"]
+
+
+def test_an_old_store_that_is_damaged_is_not_upgraded(old):
+    content = bytearray(old.read_bytes())
+    content[20000:24000] = b"\xa5" * 4000
+    old.write_bytes(content)
+    for create in (False, True):
+        with pytest.raises(UserError, match=r"results\.db (is damaged|cannot be read: the file is damaged)"):
+            Store(old, create=create)
+    assert old.read_bytes() == content
+    assert os.listdir(old.parent) == ["results.db"]
+
+
+def test_the_report_of_an_old_store_is_that_of_the_upgraded_one(old, tmp_path):
+    def report():
+        done = subprocess.run([sys.executable, Path(__file__).parent.parent / "make_report.py"], cwd=tmp_path,
+                              capture_output=True, text=True, timeout=120)
+        assert (done.returncode, done.stderr) == (0, "")
+        return (tmp_path / "REPORT.md").read_text()
+
+    first = report()
+    upgrade(old)
+    assert report() == first
+    assert "71.0 ± " in first
+
+
+# -- what was recorded is what is read
+
+@pytest.mark.parametrize("change", [
+    "UPDATE evaluations SET score = 0.76", "UPDATE measurements SET value = 0.71 WHERE split = 'validation'",
+    "DELETE FROM evaluations", "DELETE FROM measurements WHERE split = 'train'", "UPDATE evaluations SET row_count = 400"])
+def test_a_number_that_was_changed_is_noticed(store, config, owner, tmp_path, change):
+    plan(store, [config], 2)
+    store.record(store.find_claim(config, 1, owner), owner, make_result(evaluations=[make_evaluation(0.75, f1=None)]))
+    assert store.where_altered() == []
+    with sqlite3.connect(tmp_path / "results.db") as connection:
+        connection.execute(change)
+    connection.close()
+    assert store.where_altered() == [2]
+    with pytest.raises(UserError, match=r"run 2 of .*results\.db was changed after it was recorded; restore a copy"):
+        read_results(store)
+    with sqlite3.connect(tmp_path / "results.db") as connection:
+        connection.execute("UPDATE runs SET set_aside = 'changed by hand' WHERE id = 2")
+    connection.close()
+    assert store.where_altered() == []
