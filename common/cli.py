@@ -175,6 +175,7 @@ def _configs(study: Study, options, checkpoint, data) -> list:
 
 def _train(store, needs, workers: int, options, checkpoint, folders, cache: Path) -> int:
     from common.driver import Driver, stopping_on_sigterm
+    from common.outbox import Outbox
     from common.progress import Display, name_run, show_seconds
     from common.train import Job
     from common.workers import FreshProcesses
@@ -192,7 +193,7 @@ def _train(store, needs, workers: int, options, checkpoint, folders, cache: Path
     driver = Driver(store, executor, workers,
                     lambda config, instance: Job(config, instance, checkpoint, folders[config.task], cache,
                                                  options.threads),
-                    display, fail_fast=options.fail_fast)
+                    display, outbox=Outbox(cache / "outbox", store.full_name), fail_fast=options.fail_fast)
     with stopping_on_sigterm():
         try:
             driver.run(needs)

@@ -3,10 +3,11 @@ import contextlib
 import signal
 import time
 from collections import deque
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, as_completed, wait
 
-from common import Terminated
+from common import Terminated, UserError
 from common.config import RunConfig
+from common.outbox import Outbox
 from common.owner import Owner
 from common.store import Claim, RunLost, Store
 from common.study import Need
@@ -25,20 +26,26 @@ class Driver:
       workers: runs at a time.
       make_job: configuration and instance -> `Job`.
       display: hears of every start, end and failure.
+      outbox: keeps what was trained until it is in the store.
       fail_fast: stop at the first failure.
     """
 
-    def __init__(self, store: Store, executor: Executor, workers: int, make_job, display, *, train=train_run,
-                 fail_fast: bool = False):
+    def __init__(self, store: Store, executor: Executor, workers: int, make_job, display, *, outbox: Outbox,
+                 train=train_run, fail_fast: bool = False):
         self.store, self.executor, self.workers = store, executor, workers
-        self.make_job, self.display, self.train, self.fail_fast = make_job, display, train, fail_fast
+        self.make_job, self.display, self.outbox = make_job, display, outbox
+        self.train, self.fail_fast = train, fail_fast
         self.owner = Owner.of_this_process()
         self.failures: list[tuple[RunConfig, int, BaseException]] = []
         self._working: dict[Future, Claim] = {}
         self._last_beat = time.monotonic()
 
     def run(self, needs: list[Need]) -> None:
-        """Trains all that is missing; what somebody else has taken is waited for, and taken over if they die."""
+        """Trains all that is missing; what somebody else has taken is waited for, and taken over if they die.
+
+        Raises:
+          UserError: the store could not be used any more; what was in work is trained to its end and kept in the outbox.
+        """
         queue = deque(_in_order(needs))
         try:
             while queue or self._working:
@@ -47,9 +54,12 @@ class Driver:
                 self._beat()
                 if self.failures and self.fail_fast:
                     break
+        except UserError as error:
+            raise UserError(f"{error}{self._keep_results(error)}") from error
         finally:
-            for claim in self._working.values():
-                self.store.release(claim, self.owner)
+            with contextlib.suppress(UserError):  # the next call finds this process gone
+                for claim in self._working.values():
+                    self.store.release(claim, self.owner)
 
     def _take(self, queue: deque) -> None:
         """Fills the free workers from the queue; a run that another driver holds goes back to its end."""
@@ -60,10 +70,11 @@ class Driver:
             claim = self.store.find_claim(config, instance, self.owner)
             if claim:
                 self.display.started(claim)
-                self._working[self.executor.submit(self.train, self.make_job(config, instance))] = claim
+                self._working[self._start(claim)] = claim
                 continue
             status = self.store.where_status(config)[instance][0]
             if status in ("done", "diverged"):
+                self.outbox.remove(config, instance)
                 self.display.found(config, instance)
             elif status == "failed":
                 self._fail(config, instance, WorkerError("it failed in another process"))
@@ -71,6 +82,15 @@ class Driver:
                 queue.append((config, instance))
         if queue and not self._working:
             time.sleep(1)  # all that is left is held by others
+
+    def _start(self, claim: Claim) -> Future:
+        """Has a run trained, unless it was trained before and could not be recorded."""
+        trained = self.outbox.find(claim.config, claim.instance)
+        if trained is None:
+            return self.executor.submit(self.train, self.make_job(claim.config, claim.instance))
+        future = Future()
+        future.set_result(trained)
+        return future
 
     def _finish(self, futures: set[Future]) -> list[tuple[RunConfig, int]]:
         """Records what has ended; gives the runs that somebody else took over meanwhile, to be waited for."""
@@ -80,7 +100,9 @@ class Driver:
             error = future.exception()
             try:
                 if error is None:
+                    self.outbox.save(claim.config, claim.instance, future.result())
                     self.store.record(claim, self.owner, future.result())
+                    self.outbox.remove(claim.config, claim.instance)
                     self.display.finished(claim, future.result())
                 else:
                     self.store.fail(claim, self.owner, str(error))
@@ -90,6 +112,15 @@ class Driver:
                 lost.append((claim.config, claim.instance))
             del self._working[future]
         return lost
+
+    def _keep_results(self, error: UserError) -> str:
+        """Waits for what is in work and keeps it in the outbox; says so in words to follow the error's."""
+        self.display.away(error, sum(not future.done() for future in self._working))
+        trained = [(self._working[future], future.result()) for future in as_completed(self._working) if not future.exception()]
+        kept = sum(self.outbox.save(claim.config, claim.instance, result) for claim, result in trained)
+        if kept < len(trained):
+            return f"; {len(trained) - kept} trained runs could not be kept in {self.outbox.folder} either and are lost"
+        return f"; what was trained is kept in {self.outbox.folder}: call again to record it" if kept else ""
 
     def _fail(self, config: RunConfig, instance: int, error: BaseException) -> None:
         self.failures.append((config, instance, error))

@@ -74,6 +74,10 @@ class Display:
         """Another process took the run over; `found`, `failed` or `started` tells later what became of it."""
         self._close_bar(claim.config, claim.instance)
 
+    def away(self, error, in_work: int) -> None:
+        """The store cannot be used any more; what is in work goes on to its end."""
+        tqdm.write(f"{error}" + (f"; waiting for {in_work} runs to be trained to their end" if in_work else ""), file=sys.stderr)
+
     def found(self, config: RunConfig, instance: int) -> None:
         """A run that somebody else finished meanwhile."""
         self._line(config, instance, "was trained by another process")

@@ -108,6 +108,13 @@ class Store:
         """The address with any password hidden."""
         return self.url.render_as_string(hide_password=True) if "://" in self.address else self.address
 
+    @property
+    def full_name(self) -> str:
+        """The address without a password, the same from whatever folder a file is named."""
+        if self.url.get_backend_name() == "sqlite":
+            return str(Path(self.url.database or "").resolve())
+        return self.url.set(password=None).render_as_string()
+
     def close(self) -> None:
         self.engine.dispose()
 

@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from common.cli import guarded  # noqa: E402
 from common.config import RunConfig  # noqa: E402
 from common.driver import Driver, stopping_on_sigterm  # noqa: E402
+from common.outbox import Outbox  # noqa: E402
 from common.store import Store  # noqa: E402
 from common.study import find_needs  # noqa: E402
 from common.train import RunResult  # noqa: E402
@@ -117,7 +118,8 @@ def drive(folder: Path, batch_sizes, instances: int, seconds: float, workers: in
     if fresh:
         executor._context.set_forkserver_preload(["common.driver"])  # without TensorFlow it starts in a moment
     with contextlib.closing(store), stopping_on_sigterm():
-        driver = Driver(store, executor, workers, lambda *job: job, Silence(), train=Training(folder / "runs", seconds))
+        driver = Driver(store, executor, workers, lambda *job: job, Silence(), outbox=Outbox(folder / "outbox", store.full_name),
+                        train=Training(folder / "runs", seconds))
         try:
             driver.run(needs)
         finally:

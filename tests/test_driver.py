@@ -1,4 +1,5 @@
 """The driver of a study, with pretended training: what is missing is trained, once, whatever dies meanwhile."""
+import math
 import os
 import signal
 import sqlite3
@@ -11,7 +12,9 @@ from pathlib import Path
 import pytest
 from stand_in import Silence, Training, make_config, make_evaluation, make_result, plan
 
+from common import UserError
 from common.driver import Driver
+from common.outbox import Outbox
 from common.owner import Owner
 from common.store import RunLost
 from common.study import Study, find_needs
@@ -30,7 +33,8 @@ def study(store, tmp_path):
         needs = plan(store, [make_config(batch_size=size) for size in sizes], instances, **retry)
         with ThreadPoolExecutor(workers) as executor:
             driver = Driver(store, executor, workers, lambda *job: job, Silence(),
-                            train=train or Training(tmp_path / "runs"), **options)
+                            outbox=Outbox(tmp_path / "outbox", store.full_name), train=train or Training(tmp_path / "runs"),
+                            **options)
             driver.run(needs)
         return driver
     return run
@@ -264,7 +268,8 @@ def test_a_killed_driver_costs_only_what_was_in_work(tmp_path, sql):
     assert finish(start(tmp_path, "--instances", 4, "--seconds", 0.01))[0] == 0
     again = training.count("begun")
     assert set(again) == {(size, k) for size in (2, 8, 16, 32, 64) for k in range(4)}
-    assert {run for run, times in again.items() if times > 1} == set(begun) - recorded  # at most one for each worker
+    repeated = {run for run, times in again.items() if times > 1}
+    assert set(begun) - set(ended) <= repeated <= set(begun) - recorded  # at most one for each worker
     assert len(set(begun) - recorded) <= 2
     assert sql("SELECT DISTINCT n FROM cells") == [(4,)]
 
@@ -284,6 +289,79 @@ def test_kills_do_not_lose_or_repeat_a_finished_run(tmp_path, sql):
     assert finished.items() <= dict(sql("SELECT run, finished_at FROM results")).items()
     assert sql("SELECT batch_size, n FROM cells ORDER BY 1") == [(2, 6), (8, 6), (16, 6), (32, 6), (64, 6)]
     assert sum(training.count("begun").values()) <= 30 + 5 * 2
+
+
+# -- a store that cannot be written
+
+FULL = "the results store cannot be written: the disk is full"
+
+
+@pytest.fixture
+def full(store, monkeypatch):
+    """A store that takes two results and then has no room, until the fixture's value is called."""
+    record, taken = store.record, []
+
+    def record_while_there_is_room(*arguments):
+        if len(taken) == 2:
+            raise UserError(FULL)
+        taken.append(record(*arguments))
+
+    monkeypatch.setattr(store, "record", record_while_there_is_room)
+    return lambda: monkeypatch.setattr(store, "record", record)
+
+
+def test_what_was_trained_while_the_store_was_full_is_recorded_by_the_next_call(study, full, tmp_path, sql):
+    with pytest.raises(UserError, match=f"{FULL}; what was trained is kept in .*/outbox/[0-9a-f]+: call again to record it"):
+        study(sizes=(2, 8, 16, 32), instances=1, workers=3)
+    begun = Training(tmp_path / "runs").count("begun")
+    assert begun == Training(tmp_path / "runs").count("ended")
+    assert len(begun) >= 3
+    assert sql("SELECT count(*) FROM results") == [(2,)]
+    full()
+    driver = study(sizes=(2, 8, 16, 32), instances=1)
+    assert sorted(driver.display.heard) == ["finished", "finished", "started", "started"]
+    assert Training(tmp_path / "runs").count("begun") == {(size, 0): 1 for size in (2, 8, 16, 32)}
+    assert sql("SELECT batch_size, n, mean FROM cells ORDER BY 1") == [(size, 1, 0.75) for size in (2, 8, 16, 32)]
+    assert [path for path in (tmp_path / "outbox").rglob("*") if path.is_file()] == []
+
+
+def test_without_room_for_the_outbox_either_the_loss_is_told(study, full, tmp_path):
+    (tmp_path / "outbox").touch()
+    with pytest.raises(UserError, match=f"{FULL}; [12] trained runs could not be kept in .* either and are lost"):
+        study()
+
+
+def test_a_result_is_the_same_after_a_stay_in_the_outbox(tmp_path, config):
+    box = Outbox(tmp_path, "results.db")
+    result = make_result(0.1 + 0.2, measurements=[("train", "loss", 1, 1 / 3, value) for value in (math.inf, -math.inf, 1e-310)])
+    assert box.save(config, 3, result)
+    assert box.find(config, 3) == result
+    assert box.find(config, 2) is None
+    assert box.find(make_config(batch_size=16), 3) is None
+    assert Outbox(tmp_path, "other.db").find(config, 3) is None
+    box.save(config, 3, make_result(measurements=[("train", "loss", 1, 0.5, math.nan)]))
+    assert math.isnan(box.find(config, 3).measurements[0][4])
+    box.remove(config, 3)
+    assert box.find(config, 3) is None
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b'{"unknown": 1}', b"\xff"])
+def test_a_damaged_file_in_the_outbox_is_no_result(tmp_path, config, content):
+    box = Outbox(tmp_path, "results.db")
+    box.save(config, 0, make_result())
+    (path,) = box.folder.iterdir()
+    path.write_bytes(content)
+    assert box.find(config, 0) is None
+
+
+def test_what_another_process_recorded_meanwhile_leaves_the_outbox(study, store, tmp_path, owner):
+    box = Outbox(tmp_path / "outbox", store.full_name)
+    needs = plan(store, [make_config()])
+    box.save(make_config(), 0, make_result(0.1))
+    store.record(store.find_claim(make_config(), 0, owner), owner, make_result(0.9))
+    with ThreadPoolExecutor(1) as executor:
+        Driver(store, executor, 1, None, Silence(), outbox=box, train=None).run(needs)
+    assert list(box.folder.iterdir()) == []
 
 
 # -- signals, and processes of their own

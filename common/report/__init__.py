@@ -8,10 +8,10 @@
     cells.py       how a cell is shown in tables and figures
     dependencies.py, all_glue.py, learning_rate.py, batch_size.py   a section each
 """
-import os
 from pathlib import Path
 
 from common import UserError
+from common.files import replace_file
 
 TITLE = "Fine-tuning BERT-mini on GLUE: batch size and learning rate"
 OPENING = ("This report redoes the 2020 StagedML study \"BERT fine-tuning experiments\": what do batch size and "
@@ -57,21 +57,8 @@ def write_report(text: str, figures: dict[str, bytes], out: Path) -> None:
         if figures:
             folder.mkdir(exist_ok=True)
         for name, picture in sorted(figures.items()):
-            _replace(folder / name, picture)
-        _replace(out, text.encode())
+            replace_file(folder / name, picture)
+        replace_file(out, text.encode())
     except OSError as error:
         raise UserError(f"the report cannot be written to {error.filename or out}: {error.strerror or error}; mend "
                         "that or name another place with --out") from error
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Puts a file in its place in one step, after its content is on disk."""
-    new = path.with_name(f".{path.name}.{os.getpid()}.new")
-    try:
-        with open(new, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
-    finally:
-        new.unlink(missing_ok=True)
