@@ -44,6 +44,10 @@ def build_parser(study: Study, doc: str, grids: dict[str, Study]) -> argparse.Ar
     given.add_argument("--allow-other-rows", action="store_true",
                        help="accept files whose row counts differ from the official ones")
     given.add_argument("--demo", action="store_true", help="run on a small made-up sample, all of it in demo/")
+    kept = parser.add_argument_group("what to keep")
+    kept.add_argument("--save-models", type=Path, metavar="FOLDER",
+                      help="have the fine-tuned classifier of every instance there; a run that is in the store without it "
+                           "is trained again")
     how = parser.add_argument_group("how")
     how.add_argument("--db", default="results.db", metavar="FILE|URL", help="the results store (default: %(default)s)")
     how.add_argument("--workers", type=_whole("workers"), metavar="N",
@@ -100,13 +104,20 @@ def guarded(action, debug: bool) -> int:
 
 
 def _run(study: Study, options) -> int:
+    from common.again import find_again
     from common.environment import count_cores
     from common.fetch import cache_dir, get_checkpoint
+    from common.keep import Keep
+    from common.outbox import Outbox
     from common.store import NoStore, Store
     from common.study import find_needs
+    from common.train import Job
 
     if options.demo:
         use_demo(options)
+    keep = Keep(models=options.save_models)
+    if not options.dry_run:
+        keep.make_folders()
     cache = FOLDER / "cache" if options.demo else cache_dir()
     checkpoint = get_checkpoint(options.checkpoint, cache)
     folders, data, missing = _load_tasks(study, options, cache)
@@ -118,12 +129,15 @@ def _run(study: Study, options) -> int:
     needs = find_needs(store, configs, study.instances, options.retry_failed)
     workers = options.workers or _default_workers(count_cores(), options.threads)
     if options.dry_run:
-        _print_plan(needs, workers)
+        _print_plan(needs, find_again(keep, store, needs), workers)
+        status = 0
     else:
         store.plan(study.name, {need.config: need.wanted for need in needs}, study.instances,
                    checkpoint=checkpoint.row(), data=[row for each in data.values() for row in each.rows()],
                    retry_failed=options.retry_failed)
-    status = 0 if options.dry_run else _train(store, needs, workers, options, checkpoint, folders, cache)
+        outbox = Outbox(cache / "outbox", store.full_name)
+        status = _train(store, outbox, needs, workers, options, keep, lambda config, instance: Job(
+            config, instance, checkpoint, folders[config.task], cache, options.threads, keep))
     for name, error in missing.items():
         print(f"failed: {name}: {error}", file=sys.stderr)
     return 1 if missing else status
@@ -173,48 +187,70 @@ def _configs(study: Study, options, checkpoint, data) -> list:
     return list(configs)
 
 
-def _train(store, needs, workers: int, options, checkpoint, folders, cache: Path) -> int:
+def _train(store, outbox, needs, workers: int, options, keep, make_job) -> int:
+    """Trains what is missing, then again what is in the store without something that is to be kept of it."""
+    from common.again import Unwritten, find_again
+    from common.keep import keep_again
+    from common.progress import name_run
+    from common.train import train_run
+
+    given_up = [(need.config, number) for need in needs for number in need.given_up]
+    failures = _drive(store, outbox, needs, workers, options, make_job, train_run)
+    again = [] if failures and options.fail_fast else find_again(keep, store, needs)
+    if again:
+        unwritten = Unwritten(store)
+        failures += _drive(unwritten, unwritten, again, workers, options, make_job, keep_again,
+                           " again, for what is to be kept of them")
+        for config, number, name, now, before in unwritten.differing:
+            print(f"note: {name_run(config, number)} scored {now} on {name} where the store has {before}: other software, "
+                  "hardware or threads; what is kept is of this training", file=sys.stderr)
+    for config, number, error in failures:
+        print(f"failed: {name_run(config, number)}: {error}", file=sys.stderr)
+        if options.debug:
+            print(getattr(error, "details", ""), file=sys.stderr)
+    for config, number in given_up:
+        print(f"failed: {name_run(config, number)} failed three times; --retry-failed tries again", file=sys.stderr)
+    if failures or given_up:
+        return 1
+    print(f"{sum(len(need.wanted) for need in needs)} runs of the study are in {store.name}"
+          + ("" if again or any(need.missing for need in needs) else "; nothing was missing"), file=sys.stderr)
+    return 0
+
+
+def _drive(store, outbox, needs, workers: int, options, make_job, train, why: str = "") -> list[tuple]:
+    """Has the missing runs trained; (configuration, instance, error) of those that failed."""
     from common.driver import Driver, stopping_on_sigterm
-    from common.outbox import Outbox
-    from common.progress import Display, name_run, show_seconds
-    from common.train import Job
+    from common.progress import Display
     from common.workers import FreshProcesses
 
     total = sum(len(need.missing) for need in needs)
-    given_up = [(need.config, number) for need in needs for number in need.given_up]
     if total:
-        known = [need for need in needs if need.missing and need.seconds]
-        estimate = sum(len(need.missing) * need.seconds for need in known) / workers
-        print(f"{total} runs to train, {workers} at a time"
-              + (f", about {show_seconds(estimate)}" if len(known) == len([n for n in needs if n.missing]) else ""),
-              file=sys.stderr)
+        print(f"{total} runs to train{why}, {workers} at a time{_estimate(needs, workers)}", file=sys.stderr)
     display = Display(total, min(workers, total))
     executor = FreshProcesses(workers, display.progress)
-    driver = Driver(store, executor, workers,
-                    lambda config, instance: Job(config, instance, checkpoint, folders[config.task], cache,
-                                                 options.threads),
-                    display, outbox=Outbox(cache / "outbox", store.full_name), fail_fast=options.fail_fast)
+    driver = Driver(store, executor, workers, make_job, display, outbox=outbox, train=train, fail_fast=options.fail_fast)
     with stopping_on_sigterm():
         try:
             driver.run(needs)
         finally:
             executor.kill()
             display.close()
-    for config, number, error in driver.failures:
-        print(f"failed: {name_run(config, number)}: {error}", file=sys.stderr)
-        if options.debug:
-            print(getattr(error, "details", ""), file=sys.stderr)
-    for config, number in given_up:
-        print(f"failed: {name_run(config, number)} failed three times; --retry-failed tries again", file=sys.stderr)
-    if driver.failures or given_up:
-        return 1
-    print(f"{sum(len(need.wanted) for need in needs)} runs of the study are in {store.name}"
-          + ("" if total else "; nothing was missing"), file=sys.stderr)
-    return 0
+    return driver.failures
 
 
-def _print_plan(needs, workers: int) -> None:
-    """One line for each configuration: have, need, will run, and an estimate from stored times."""
+def _estimate(needs, workers: int) -> str:
+    """How long that will take, as the end of a sentence; empty where there are no stored times to go by."""
+    from common.progress import show_seconds
+
+    missing = [need for need in needs if need.missing]
+    if not all(need.seconds for need in missing):
+        return ""
+    return f", about {show_seconds(sum(len(need.missing) * need.seconds for need in missing) / workers)}"
+
+
+def _print_plan(needs, again, workers: int) -> None:
+    """One line for each configuration: have, need, will run, and an estimate from stored times; then the sum, and what
+    would be trained again."""
     from tabulate import tabulate
 
     from common.progress import show_seconds
@@ -229,6 +265,9 @@ def _print_plan(needs, workers: int) -> None:
     seconds = sum((need.seconds or 0) * len(need.missing) for need in needs) / workers
     print(f"{missing} runs would be trained, {workers} at a time: "
           + (f"about {show_seconds(seconds)}" if known else "no stored times to estimate from"))
+    if again:
+        print(f"{sum(len(need.missing) for need in again)} runs would be trained again, for what is to be kept of them"
+              + _estimate(again, workers))
 
 
 def _default_workers(cores: int, threads: int) -> int:

@@ -9,7 +9,7 @@ import hashlib
 import math
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,8 @@ TOKENS_VERSION = 2
 """Raised when tokenisation or the layout of the cached arrays changes."""
 MICRO_BATCH_TOKENS = 640
 """A batch is cut by length into pieces of about this many tokens; changing it changes the dropout masks (`RECIPE`)."""
+EVALUATION_TOKENS = 4096
+"""Tokens of a piece when nothing is learnt; larger is no faster."""
 
 
 @dataclass(frozen=True)
@@ -259,11 +261,15 @@ def truncate(pieces: list[list[int]], room: int) -> None:
         max(reversed(pieces), key=len).pop()
 
 
-def _encode(task: Task, examples: Examples, vocabulary: Path, max_length: int) -> Tokens:
-    rows, firsts = encode_texts(examples.texts, vocabulary, max_length)
+def lay_end_to_end(rows: list[list[int]], firsts: list[int], labels: np.ndarray) -> Tokens:
+    """Rows as `encode_texts` gives them, in the form that batches are cut from."""
     return Tokens(np.concatenate([np.asarray(row, np.int32) for row in rows]),
-                  np.cumsum([0, *map(len, rows)], dtype=np.int64), np.asarray(firsts, np.int32),
-                  np.asarray(examples.labels, np.float32 if task.is_regression else np.int32))
+                  np.cumsum([0, *map(len, rows)], dtype=np.int64), np.asarray(firsts, np.int32), labels)
+
+
+def _encode(task: Task, examples: Examples, vocabulary: Path, max_length: int) -> Tokens:
+    return lay_end_to_end(*encode_texts(examples.texts, vocabulary, max_length),
+                          np.asarray(examples.labels, np.float32 if task.is_regression else np.int32))
 
 
 @contextlib.contextmanager
@@ -342,3 +348,10 @@ def by_length(rows: np.ndarray, lengths: np.ndarray, tokens: int = MICRO_BATCH_T
         yield rows[:piece]
         rows = rows[piece:]
 
+
+def map_rows(function: Callable[[Batch], np.ndarray], tokens: Tokens, rows: np.ndarray, outputs: int) -> np.ndarray:
+    """What a function gives for batches, float32 [rows, outputs], of every one of these rows, in their order."""
+    results = np.empty((len(tokens), outputs), np.float32)
+    for chosen in by_length(rows, tokens.lengths, EVALUATION_TOKENS):
+        results[chosen] = function(tokens.batch(chosen))
+    return results[rows]

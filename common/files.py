@@ -1,5 +1,8 @@
-"""Files that are there whole or not at all."""
+"""Files and folders that are there whole or not at all."""
+import contextlib
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -18,8 +21,38 @@ def replace_file(path: Path, content: bytes) -> None:
         new.replace(path)
     finally:
         new.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
+    _sync(path.parent)  # else a power cut could bring the old name back
+
+
+@contextlib.contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """A folder to fill, which takes the place of `folder` when the block ends well and its files are on disk.
+
+    Until then it has a hidden name, so that whoever is killed on the way leaves nothing that looks finished.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    filling, old = (folder.with_name(f".{folder.name}.{os.getpid()}.{kind}") for kind in ("part", "old"))
+    shutil.rmtree(filling, ignore_errors=True)
+    filling.mkdir()
     try:
-        os.fsync(folder)  # else a power cut could bring the old name back
+        yield filling
+        for path in (*filling.iterdir(), filling):
+            _sync(path)
+        with contextlib.suppress(FileNotFoundError):
+            folder.rename(old)
+        try:
+            filling.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # else another process has put the same there meanwhile
+                raise
     finally:
-        os.close(folder)
+        shutil.rmtree(filling, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -87,16 +87,19 @@ def build_classifier(bert: dict, outputs: int, dropout: float, vocabulary: int |
     return models.BertClassifier(encoder, outputs, dropout_rate=dropout, cls_head=head)
 
 
-def load_weights(model: models.BertClassifier, weights: dict[str, np.ndarray], words: np.ndarray | None = None) -> None:
+def load_weights(model: models.BertClassifier, weights: dict[str, np.ndarray], words: np.ndarray | None = None, *,
+                 head: bool = False) -> None:
     """Sets every encoder variable from the weights, and proves it: no variable is left out, no shape differs.
 
     Args:
       words: the rows of the word embedding table that the model has, where it has not all.
+      head: the weights are those of a whole classifier, its head included.
 
     Raises:
       UserError: a weight is missing, has another shape, or is left over.
     """
-    wanted = {_encoder_name(variable): variable for variable in model.variables if variable.name.startswith("encoder/")}
+    wanted = {_encoder_name(variable): variable for variable in model.variables
+              if head or variable.name.startswith("encoder/")}
     given = {name: value for name, value in weights.items()
              if not re.match(r"cls/|bert/cls/|predictions/|global_step", name)}
     for name in wanted.keys() ^ given.keys():
@@ -108,6 +111,32 @@ def load_weights(model: models.BertClassifier, weights: dict[str, np.ndarray], w
             raise UserError(f"the checkpoint does not fit its bert_config.json: {name} has the shape {value.shape}, "
                             f"not {tuple(variable.shape)}; give another with --checkpoint")
         variable.assign(value)
+
+
+def get_all_weights(model: models.BertClassifier, pretrained: dict[str, np.ndarray], words: np.ndarray, kept: float
+                    ) -> dict[str, np.ndarray]:
+    """Every weight of a trained classifier by name, with the whole word embedding table.
+
+    Args:
+      pretrained: the encoder's weights before training.
+      words: the rows of the table that the model has.
+      kept: what training leaves of a row without gradient, as a share.
+    """
+    weights = {_encoder_name(variable): variable.numpy() for variable in model.variables}
+    table = (pretrained[WORDS] * kept).astype(np.float32)
+    table[words] = weights[WORDS]
+    return weights | {WORDS: table}
+
+
+def decay_without_gradient(config: RunConfig, steps: int) -> float:
+    """What this many steps leave of a weight that never has a gradient, as a share.
+
+    Such a weight only decays: AdamW's decoupled weight decay (Loshchilov and Hutter 2019, arXiv 1711.05101) takes
+    rate x weight decay of it at every step, and Adam's own step is 0 where both moments are.
+    """
+    schedule = build_schedule(config, steps)
+    rates = tf.function(lambda: tf.map_fn(schedule, tf.range(steps), fn_output_signature=tf.float32))()
+    return float(np.prod(1 - rates.numpy().astype(np.float64) * config.weight_decay))
 
 
 def reset_head(model: models.BertClassifier, seed: int) -> None:

@@ -224,6 +224,13 @@ class Store:
             return {row.instance: (row.status, row.failures, row.set_aside is not None)
                     for row in connection.execute(query)}
 
+    def where_scores(self, config: RunConfig, instance: int) -> dict[str, float | None]:
+        """Evaluation set -> main score of a finished run."""
+        query = (select(evaluations.c.evaluation_set, evaluations.c.score).join(runs, runs.c.id == evaluations.c.run)
+                 .where(runs.c.config == config.hash, runs.c.instance == instance))
+        with self.reading() as connection:
+            return {row.evaluation_set: row.score for row in connection.execute(query)}
+
     def plan(self, study: str, wanted: dict[RunConfig, list[int]], instances: int, *, checkpoint: dict,
              data: list[dict], retry_failed: bool = False) -> None:
         """Registers what a study wants: its configurations, and a pending run for each instance not there yet.

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from common.config import RunConfig
-from common.data import Batch, Tokens, by_length, get_tokens, load_glue, seed_of, split, training_batches
+from common.data import Batch, Tokens, by_length, get_tokens, load_glue, map_rows, seed_of, split, training_batches
 from common.environment import environment_row
+from common.export import take_classifier
+from common.keep import Keep
 from common.metrics import score
 from common.tasks import TASKS, Task
 
-EVALUATION_TOKENS = 4096
-"""Tokens of a piece when nothing is learnt; larger is no faster."""
 LOSSES = 20
 """Points of the training loss curve that a run keeps."""
 
@@ -33,6 +33,8 @@ class Job:
     cache: Path
     threads: int = 1
     """Threads of the matrix products; a different number rounds differently."""
+    keep: Keep = Keep()
+    """What is kept of the run beside its numbers."""
 
 
 @dataclass
@@ -91,6 +93,9 @@ def train_run(job: Job, report: Callable[[Progress], None] = lambda progress: No
                 result.evaluations.append({"evaluation_set": name, **row})
     if result.diverged:
         result.evaluations.clear()
+    elif job.keep.anything:
+        report(Progress(trainer.steps_done, trainer.steps_done, "keeping"))
+        job.keep.write(take_classifier(trainer, job, result.evaluations), job)
     result.total_seconds = time.monotonic() - began
     return result
 
@@ -149,11 +154,11 @@ class Trainer:
 
         self.task = task
         self.steps_done = 0
-        words = np.unique(np.concatenate([[0], *(each.ids for each in tokens.values())]))
+        self.words = np.unique(np.concatenate([[0], *(each.ids for each in tokens.values())]))
         self._place = np.zeros(job.checkpoint.config["vocab_size"], np.int32)
-        self._place[words] = np.arange(len(words))
-        self.model = model.build_classifier(job.checkpoint.config, task.outputs, job.config.dropout, len(words))
-        model.load_weights(self.model, model.get_weights(job.checkpoint, job.cache), words)
+        self._place[self.words] = np.arange(len(self.words))
+        self.model = model.build_classifier(job.checkpoint.config, task.outputs, job.config.dropout, len(self.words))
+        model.load_weights(self.model, model.get_weights(job.checkpoint, job.cache), self.words)
         self._variables = self.model.trainable_variables
         self._generators = [layer._random_generator._generator for layer in self.model._flatten_layers()
                             if type(layer).__name__ == "Dropout" and layer.rate > 0]
@@ -206,10 +211,7 @@ class Trainer:
     def predict(self, tokens: Tokens, rows: np.ndarray | None = None) -> np.ndarray:
         """Logits, float32 [rows, outputs], of every one of these rows, in their order."""
         rows = np.arange(len(tokens)) if rows is None else rows
-        logits = np.empty((len(tokens), self.task.outputs), np.float32)
-        for chosen in by_length(rows, tokens.lengths, EVALUATION_TOKENS):
-            logits[chosen] = self._logits(*self._inputs(tokens.batch(chosen))).numpy()
-        return logits[rows]
+        return map_rows(lambda batch: self._logits(*self._inputs(batch)).numpy(), tokens, rows, self.task.outputs)
 
     def _apply_gradients(self, gradients):
         self._optimizer.apply_gradients(zip(gradients, self._variables, strict=True))

@@ -29,3 +29,14 @@ def config():
 @pytest.fixture
 def owner():
     return Owner.of_this_process()
+
+
+@pytest.fixture(scope="session")
+def tf():
+    """TensorFlow, set up in this process as a worker sets it up."""
+    from common import train
+
+    train._set_up_tensorflow(1)
+    import tensorflow
+
+    return tensorflow

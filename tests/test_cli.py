@@ -73,8 +73,7 @@ def test_help(call):
     assert (done.returncode, done.stderr) == (0, "")
     for flag in ("--instances", "--task", "--batch-sizes", "--rates", "--epochs", "--limit-train", "--checkpoint",
                  "--glue-dir", "--allow-other-rows", "--demo", "--db", "--workers", "--threads", "--dry-run",
-                 "--retry-failed",
-                 "--fail-fast", "--debug"):
+                 "--retry-failed", "--fail-fast", "--debug", "--save-models"):
         assert f" {flag}" in done.stdout
     assert "python exp_bs_mrpc.py --instances 4" in done.stdout
     assert "exit status: 0 all that was asked for is in the store; 1 a run failed; 2 something for you" in done.stdout
@@ -231,6 +230,12 @@ def test_debug_shows_the_traceback_before_the_sentence(call):
     assert done.returncode == 2
     assert done.stderr.startswith("Traceback (most recent call last):\n")
     assert done.stderr.splitlines()[-1].startswith("error: there is no checkpoint at none.zip;")
+
+
+def test_a_folder_to_keep_that_cannot_be_made(call):
+    done = call("--save-models", "/proc/models")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: the folder /proc/models cannot be made (")
 
 
 # -- plans

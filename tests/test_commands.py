@@ -69,6 +69,24 @@ def test_one_more_instance_trains_one_more_for_each_configuration(folder):
     assert ask(folder / "demo" / "results.db", "select batch_size, count(*) from results group by 1") == [(8, 1), (32, 2)]
 
 
+def test_models_of_runs_that_are_there_are_trained_again_and_the_store_stays(folder):
+    store = folder / "demo" / "results.db"
+    before = store.read_bytes()
+    given = ["exp_bs_mrpc.py", "--demo", "--instances", "1", "--batch-sizes", "32", "--epochs", "3", "--save-models", "models"]
+    plan = call(folder, *given, "--dry-run")
+    assert plan.stdout.splitlines()[-1].startswith("1 runs would be trained again, for what is to be kept of them, about ")
+    assert not (folder / "models").exists()
+    done = call(folder, *given)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("1 runs to train again, for what is to be kept of them, ")
+    assert "note:" not in done.stderr  # the same score as in the store
+    (model,) = (folder / "models").iterdir()
+    assert model.name.startswith("MRPC-batch32-rate0.001-") and model.name.endswith("-instance0")
+    done = call(folder, *given)
+    assert done.stderr == "1 runs of the study are in demo/results.db; nothing was missing\n"
+    assert store.read_bytes() == before
+
+
 def test_report_of_the_demo_says_what_it_is(folder):
     done = call(folder, "make_report.py", "--demo")
     assert done.returncode == 0, done.stderr

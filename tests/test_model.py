@@ -22,16 +22,6 @@ CONFIG = RunConfig(task="MRPC", data="d", checkpoint="c", batch_size=16, peak_le
 
 
 @pytest.fixture(scope="module")
-def tf():
-    from common import train
-
-    train._set_up_tensorflow(1)
-    import tensorflow
-
-    return tensorflow
-
-
-@pytest.fixture(scope="module")
 def checkpoint(tf, tmp_path_factory):
     """A small encoder of random weights, saved as google-research/bert saves its own."""
     from common.demo import save_random_weights
@@ -113,6 +103,38 @@ def test_shortcuts_leave_the_losses_of_the_plain_way(tf, checkpoint, tokens, tmp
         expected.append(float(loss))
     assert expected[-1] < 0.6 < expected[0]
     np.testing.assert_allclose(ours, expected, rtol=2e-5)
+
+
+def test_left_out_words_are_those_of_a_training_of_the_whole_table(tf, checkpoint, tokens, tmp_path):
+    """50 steps at a high rate, words 150 to 199 in no text: only weight decay touches them."""
+    from common import model
+
+    config = dataclasses.replace(CONFIG, peak_learning_rate=1e-2)
+    order = list(training_batches(np.arange(64), 16, 50, seed=1))
+    trainer = make_trainer(checkpoint, tokens, tmp_path, config)
+    assert len(trainer.words) < 150
+    trainer.start(config, 50, instance=0, mask_seed=1)
+    for rows in order:
+        trainer.step(tokens, rows)
+    pretrained = model.get_weights(checkpoint, tmp_path)
+    kept = model.decay_without_gradient(config, 50)
+    ours = model.get_all_weights(trainer.model, pretrained, trainer.words, kept)
+
+    whole = make_trainer(checkpoint, dataclasses.replace(tokens, ids=np.arange(200, dtype=np.int32)), tmp_path, config)
+    assert len(whole.words) == 200
+    whole.start(config, 50, instance=0, mask_seed=1)
+    for rows in order:
+        whole.step(tokens, rows)
+    expected = model.get_all_weights(whole.model, pretrained, whole.words, kept=0.0)
+
+    # rates 0, 0.002, ... 0.008 in the warm-up, then 0.01 (1 - step / 50): their sum is 0.227, and 0.01 of that decays
+    assert kept == pytest.approx(np.exp(-0.00227), abs=2e-6)
+    left_out = np.setdiff1d(np.arange(200), trainer.words)
+    assert not np.allclose(ours[model.WORDS][left_out], pretrained[model.WORDS][left_out], rtol=1e-3)
+    np.testing.assert_allclose(ours[model.WORDS][left_out], expected[model.WORDS][left_out], rtol=5e-6)
+    assert ours.keys() == expected.keys() and {"head/logits/kernel", "head/logits/bias"} <= ours.keys()
+    for name, value in ours.items():
+        np.testing.assert_allclose(value, expected[name], atol=2e-3, err_msg=name)
 
 
 @pytest.mark.parametrize(("step", "rate"), [(0, 0.0), (1, 1e-4), (5, 5e-4), (9, 9e-4), (10, 9e-4), (11, 8.9e-4), (55, 4.5e-4),

@@ -1,0 +1,45 @@
+"""Runs that are in the store already and are trained once more, for what is to be kept of them; the store stays as it is."""
+import dataclasses
+
+from common.config import RunConfig
+from common.keep import Keep
+from common.store import Claim
+from common.study import Need
+
+
+def find_again(keep: Keep, store, needs: list[Need]) -> list[Need]:
+    """The runs that are in the store, but of which something to keep is missing; diverged ones have nothing to keep."""
+    if not keep.anything or store is None:
+        return []
+    found = []
+    for need in needs:
+        status = store.where_status(need.config)
+        lacking = [number for number in need.wanted if number in status and status[number][0] == "done"
+                   and keep.lacks(need.config, number)]
+        found.append(dataclasses.replace(need, missing=lacking, given_up=[]))
+    return [need for need in found if need.missing]
+
+
+class Unwritten:
+    """Stands before a driver as store and outbox, for runs that are trained again: each may be taken, nothing is written.
+
+    Attributes:
+      differing: (configuration, instance, evaluation set, score now, score in the store) where the two are not the same.
+    """
+
+    def __init__(self, store):
+        self._store = store
+        self.differing = []
+
+    def find_claim(self, config: RunConfig, instance: int, owner) -> Claim:
+        return Claim(0, config, instance, 0)
+
+    def record(self, claim: Claim, owner, result) -> None:
+        known = self._store.where_scores(claim.config, claim.instance)
+        self.differing += [(claim.config, claim.instance, row["evaluation_set"], row["score"], known[row["evaluation_set"]])
+                           for row in result.evaluations if row["score"] != known[row["evaluation_set"]]]
+
+    def save(self, config: RunConfig, instance: int, result) -> bool:
+        return True
+
+    find = remove = fail = release = beat = lambda self, *_: None

@@ -1,0 +1,62 @@
+"""Runs that are trained again for what is to be kept of them, with stand-ins for training."""
+import dataclasses
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from stand_in import Silence, make_config, make_result, plan
+
+from common.again import Unwritten, find_again
+from common.driver import Driver
+from common.keep import Keep, name_folder
+from common.study import find_needs
+
+
+def drive(unwritten, needs, train):
+    with ThreadPoolExecutor(1) as executor:
+        driver = Driver(unwritten, executor, 1, lambda *job: job, Silence(), outbox=unwritten, train=train)
+        driver.run(needs)
+    return driver
+
+
+def test_what_is_asked_for_and_not_there_is_found(store, config, owner, tmp_path):
+    """Instance 0 done and kept, 1 done and not kept, 2 diverged, 3 not trained yet."""
+    plan(store, [config], 4)
+    for instance, result in enumerate((make_result(), make_result(), make_result(diverged=True, evaluations=[]))):
+        store.record(store.find_claim(config, instance, owner), owner, result)
+    keep = Keep(models=tmp_path / "models")
+    (tmp_path / "models" / name_folder(config, 0)).mkdir(parents=True)
+    needs = find_needs(store, [config], 4)
+    assert [need.missing for need in find_again(keep, store, needs)] == [[1]]
+    assert needs[0].missing == [3]
+    assert find_again(Keep(), store, needs) == []
+    assert find_again(keep, None, needs) == []
+
+
+def test_training_again_writes_nothing_and_tells_of_other_scores(store, config, owner):
+    plan(store, [config], 2)
+    for instance, score in enumerate((0.75, 0.7)):
+        store.record(store.find_claim(config, instance, owner), owner, make_result(score))
+    before = Path(store.address).read_bytes()
+    (need,) = find_needs(store, [config], 2)
+    unwritten = Unwritten(store)
+    driver = drive(unwritten, [dataclasses.replace(need, missing=[0, 1])], lambda job: make_result(0.75))
+    assert driver.failures == []
+    assert unwritten.differing == [(config, 1, "dev", 0.75, 0.7)]
+    assert Path(store.address).read_bytes() == before
+
+
+def test_a_failure_while_training_again_is_told_and_not_stored(store, config, owner):
+    plan(store, [config], 1)
+    store.record(store.find_claim(config, 0, owner), owner, make_result())
+
+    def fail(job):
+        raise OSError("disk is full")
+
+    (need,) = find_needs(store, [config], 1)
+    driver = drive(Unwritten(store), [dataclasses.replace(need, missing=[0])], fail)
+    assert [(number, str(error)) for _, number, error in driver.failures] == [(0, "disk is full")]
+    assert store.where_status(config)[0][0] == "done"
+
+
+def test_folders_are_named_after_the_run():
+    assert name_folder(make_config(), 3) == f"MRPC-batch8-rate2e-05-{make_config().hash[:12]}-instance3"

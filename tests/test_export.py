@@ -1,0 +1,167 @@
+"""Kept classifiers: the same answers as the trained one, for any text, and never half-written."""
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from common import UserError
+from common.config import RunConfig
+from common.data import load_glue
+from common.demo import write_checkpoint, write_task
+from common.export import PARTS, load_classifier
+from common.fetch import get_checkpoint
+from common.files import new_folder
+from common.keep import Keep, keep_again, name_folder
+from common.tasks import TASKS
+from common.train import Job, train_run
+from common.workers import FreshProcesses
+
+pytestmark = pytest.mark.tensorflow
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory):
+    """The demo's checkpoint, and its MRPC, RTE, STS-B and SST-2."""
+    folder = tmp_path_factory.mktemp("sample")
+    for name in ("checkpoint", "MRPC", "RTE", "STS-B", "SST-2"):
+        (folder / name).mkdir()
+        write_checkpoint(folder / name) if name == "checkpoint" else write_task(TASKS[name], folder / name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def processes():
+    with FreshProcesses(2) as executor:
+        yield executor
+
+
+def make_job(sample, task="MRPC", keep=None, **settings):
+    checkpoint = get_checkpoint(str(sample / "checkpoint" / "demo_L-2_H-64_A-2.zip"), sample / "cache")
+    data = load_glue(TASKS[task], sample / task, allow_other_rows=True)
+    config = RunConfig(**{"task": task, "data": data.digest, "checkpoint": checkpoint.digest, "batch_size": 8,
+                          "peak_learning_rate": 1e-3, "epochs": 1} | settings)
+    return Job(config, 1, checkpoint, sample / task, sample / "cache", 1, keep)
+
+
+@pytest.fixture(scope="module")
+def kept(processes, sample):
+    """A run of MRPC whose classifier is kept: (job, result, folder of the classifier)."""
+    job = make_job(sample, keep=Keep(models=sample / "models"))
+    result = processes.submit(train_run, job).result()
+    return job, result, sample / "models" / name_folder(job.config, 1)
+
+
+def test_a_kept_classifier_scores_as_its_run_did(tf, kept, sample):
+    job, result, folder = kept
+    assert sorted(path.name for path in folder.iterdir()) == sorted(PARTS)
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+    classify = load_classifier(folder)
+    dev = load_glue(TASKS["MRPC"], sample / "MRPC", allow_other_rows=True).sets["dev"]
+    right = [classify.labels.index(label) == truth for label, truth in zip(classify(dev.texts), dev.labels, strict=True)]
+    (row,) = result.evaluations
+    assert np.mean(right) == row["accuracy"]
+    assert classify.about["scores"] == {"dev": {"accuracy": row["accuracy"]}}
+    assert (classify.about["config_hash"], classify.about["instance"]) == (job.config.hash, 1)
+
+
+def test_it_answers_for_words_that_it_has_never_seen(tf, kept):
+    classify = load_classifier(kept[2])
+    pairs = [("the minister bought a ship .", "the zebra xylophoned !"), ("", "a")]
+    assert set(classify(pairs)) <= {"0", "1"}
+    shares = classify.probabilities(pairs)
+    assert shares.shape == (2, 2) and np.allclose(shares.sum(axis=1), 1)
+    np.testing.assert_allclose(classify.logits(pairs[:1]), classify.logits(pairs)[:1], atol=1e-5)
+    assert classify([]) == []
+
+
+def test_a_wrong_number_of_texts_is_refused(tf, kept):
+    with pytest.raises(UserError) as caught:
+        load_classifier(kept[2])(["alone"])
+    assert str(caught.value) == "MRPC takes 2 text(s) for each answer, not 1: ('alone',)"
+
+
+def test_the_documented_line_in_a_program_of_its_own(kept):
+    line = f'from common.export import load_classifier; print(load_classifier({str(kept[2])!r})([("a ship", "a ship")]))'
+    done = subprocess.run([sys.executable, "-c", line], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout in ("['0']\n", "['1']\n")
+
+
+def test_training_again_gives_the_same_weights(processes, kept, sample):
+    job, result, folder = kept
+    again = dataclasses.replace(job, keep=Keep(models=sample / "again"))
+    assert again.keep.lacks(job.config, 1) and not job.keep.lacks(job.config, 1)
+    assert processes.submit(keep_again, again).result().evaluations == result.evaluations
+    for name in PARTS:
+        assert (sample / "again" / folder.name / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_a_regression_and_a_task_of_single_texts(processes, sample, tf):
+    jobs = [make_job(sample, task, Keep(models=sample / "models"), epochs=2) for task in ("STS-B", "SST-2")]
+    for future in [processes.submit(train_run, job) for job in jobs]:
+        future.result()
+    score, label = [load_classifier(job.keep.models / name_folder(job.config, 1)) for job in jobs]
+    (answer,) = score([("a ship", "a ship")])
+    assert isinstance(answer, float) and score.labels is None
+    assert label(["a trader sold the house and it was charming .",
+                  ("the captain found a violin and it was dreadful .",)]) == ["1", "0"]
+    with pytest.raises(UserError, match="STS-B is a regression and has no classes"):
+        score.probabilities([("a", "b")])
+
+
+def test_a_run_that_diverges_keeps_nothing(processes, sample):
+    job = make_job(sample, keep=Keep(models=sample / "diverged"), peak_learning_rate=1e30, clip_norm=1e30)
+    assert processes.submit(train_run, job).result().diverged
+    assert not (sample / "diverged").exists()
+
+
+@pytest.mark.parametrize(("damage", "sentence"), [
+    (lambda folder: (folder / "vocab.txt").unlink(), "is no classifier: it has no vocab.txt; give a folder that --save-models"),
+    (lambda folder: (folder / "classifier.json").write_text("{"), "is no classifier: its JSON files are damaged; keep it again"),
+    (lambda folder: (folder / "weights.npz").write_bytes(b"torn"), "are damaged (another SHA-256); keep it again with --save"),
+    (lambda folder: (folder / "classifier.json").write_text(json.dumps({"format": 2, "weights_sha256": ""})),
+     "has the format 2, this program knows 1; update the program")])
+def test_what_is_no_classifier_is_refused(tmp_path, damage, sentence):
+    for name in PARTS:
+        (tmp_path / name).write_text(json.dumps({"format": 1, "weights_sha256": "0"}))
+    damage(tmp_path)
+    with pytest.raises(UserError) as caught:
+        load_classifier(tmp_path)
+    assert sentence in str(caught.value)
+
+
+# -- folders
+
+def test_a_folder_appears_whole_and_takes_the_place_of_an_older_one(tmp_path):
+    for content in ("old", "new"):
+        with new_folder(tmp_path / "a" / "b") as folder:
+            (folder / "file").write_text(content)
+            assert folder.name.startswith(".b.")
+        assert (tmp_path / "a" / "b" / "file").read_text() == content
+    assert os.listdir(tmp_path / "a") == ["b"]
+
+
+def test_a_folder_whose_filling_fails_leaves_the_older_one(tmp_path):
+    with new_folder(tmp_path / "b") as folder:
+        (folder / "file").write_text("old")
+    with pytest.raises(ZeroDivisionError), new_folder(tmp_path / "b") as folder:
+        (folder / "file").write_text("half")
+        1 / 0  # noqa: B018
+    assert (tmp_path / "b" / "file").read_text() == "old"
+    assert os.listdir(tmp_path) == ["b"]
+
+
+def test_who_is_killed_while_filling_leaves_no_folder_of_that_name(tmp_path):
+    program = f"""if True:
+        import os, pathlib
+        from common.files import new_folder
+        with new_folder(pathlib.Path({str(tmp_path)!r}) / "b") as folder:
+            (folder / "file").write_text("half")
+            os.kill(os.getpid(), 9)"""
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT).returncode == -9
+    assert [path.name.startswith(".b.") for path in tmp_path.iterdir()] == [True]
