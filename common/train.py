@@ -14,10 +14,13 @@ from common.environment import environment_row
 from common.export import take_classifier
 from common.keep import Keep
 from common.metrics import score
+from common.resume import SavedState
 from common.tasks import TASKS, Task
 
 LOSSES = 20
 """Points of the training loss curve that a run keeps."""
+SAVE_SECONDS = 300
+"""A run is killed at the cost of about this much training; a shorter one starts again."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class Job:
     """Threads of the matrix products; a different number rounds differently."""
     keep: Keep = Keep()
     """What is kept of the run beside its numbers."""
+    save_seconds: float = SAVE_SECONDS
+    """Training time after which the state is saved."""
 
 
 @dataclass
@@ -83,7 +88,8 @@ def train_run(job: Job, report: Callable[[Progress], None] = lambda progress: No
     training, validation = split(rows, job.config.validation, job.config.split_seed)
     trainer = Trainer(job, task, tokens)
     result = RunResult(environment_row(job.threads))
-    _run_epochs(trainer, job.config, job.instance, tokens["train"], training, validation, result, report)
+    saved = SavedState(job, result.environment["digest"])
+    _run_epochs(trainer, job.config, job.instance, tokens["train"], training, validation, result, saved, report)
     if not result.diverged:
         report(Progress(trainer.steps_done, trainer.steps_done, "evaluating"))
         for name in task.evaluation_rows:
@@ -96,7 +102,8 @@ def train_run(job: Job, report: Callable[[Progress], None] = lambda progress: No
     elif job.keep.anything:
         report(Progress(trainer.steps_done, trainer.steps_done, "keeping"))
         job.keep.write(take_classifier(trainer, job, result.evaluations), job)
-    result.total_seconds = time.monotonic() - began
+    result.total_seconds += time.monotonic() - began
+    saved.remove()
     return result
 
 
@@ -105,15 +112,18 @@ def count_steps(config: RunConfig, training_rows: int) -> int:
     return config.steps or config.epochs * (training_rows // config.batch_size)
 
 
-def _run_epochs(trainer, config, instance, tokens, training, validation, result, report) -> None:
+def _run_epochs(trainer, config, instance, tokens, training, validation, result, saved, report) -> None:
     """Trains to the last step, validating after every epoch; fills in the measurements of the result."""
     in_epoch = len(training) // config.batch_size
     steps = count_steps(config, len(training))
     order = seed_of("order", config.seed, instance if config.vary == "head,order" else 0)
     masks = seed_of("masks", config.seed, instance if config.vary == "head,order" else 0)
     trainer.start(config, steps, instance, masks)
-    losses, reported = [], 0
+    losses = saved.restore(trainer, result)
+    reported = trainer.steps_done * LOSSES // steps
     for step, rows in enumerate(training_batches(training, config.batch_size, steps, order), 1):
+        if step <= trainer.steps_done:
+            continue
         began = time.monotonic()
         loss = trainer.step(tokens, rows)
         result.training_seconds += time.monotonic() - began
@@ -136,6 +146,7 @@ def _run_epochs(trainer, config, instance, tokens, training, validation, result,
             metrics = {row["metric"], "loss"} | ({"accuracy"} if row["accuracy"] is not None else set())
             result.measurements += [("validation", metric, step, step / in_epoch, row[metric])
                                     for metric in sorted(metrics) if row[metric] is not None]
+        saved.save_if_due(trainer, result, losses)
 
 
 class Trainer:
@@ -187,6 +198,20 @@ class Trainer:
         self._apply = tf.function(self._apply_gradients, input_signature=[self._shapes])
         self._mask_seed = mask_seed
         self.steps_done = 0
+
+    def state(self) -> list[np.ndarray]:
+        """The values that the next step depends on: those of the model, then those of the optimizer."""
+        return [variable.numpy() for variable in self._state_variables()]
+
+    def restore(self, state: list[np.ndarray], steps_done: int) -> None:
+        """Goes on, after `start`, from what `state` gave when so many steps were done."""
+        for variable, value in zip(self._state_variables(), state, strict=True):
+            variable.assign(value)
+        self.steps_done = steps_done
+
+    def _state_variables(self) -> list:
+        self._optimizer._create_all_weights(self._variables)  # its slots, which else appear at the first step only
+        return [*self.model.variables, *self._optimizer.variables()]
 
     def learning_rate(self, step: int) -> float:
         """The rate that the optimizer uses at this step, counted from 0."""

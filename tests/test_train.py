@@ -1,16 +1,22 @@
 """Whole runs in fresh processes, on small data through the real way from files to a result."""
 import dataclasses
 import json
+import os
+import shutil
+import signal
 import zipfile
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from common.config import RunConfig
 from common.data import load_glue
 from common.demo import BERT, write_checkpoint, write_task
 from common.fetch import get_checkpoint
+from common.resume import SavedState, digest_of
 from common.tasks import TASKS
-from common.train import Job, train_run
+from common.train import Job, Trainer, train_run
 from common.workers import FreshProcesses, WorkerError
 
 pytestmark = pytest.mark.tensorflow
@@ -78,6 +84,96 @@ def test_order_varies_only_when_asked(processes, sample):
     losses = [[m[4] for m in result.result().measurements if m[1] == "loss"] for result in results]
     assert losses[0] == losses[2]
     assert losses[1] != losses[3]
+
+
+# -- going on after a kill
+
+def train_until(argument, report):
+    """As `train_run`, but the process is killed at a step; leaves the state of the last step behind."""
+    job, step = argument
+    SavedState.remove = lambda self: None
+    return train_run(job, lambda progress: os.kill(os.getpid(), signal.SIGKILL) if progress.step == step else None)
+
+
+def state_of(job) -> dict:
+    """What the saved state says about itself, once its content has proved to be that."""
+    (path,) = (job.cache / "resume").glob(f"{job.config.hash}-{job.instance}.npz")
+    with np.load(path, allow_pickle=False) as arrays:
+        about = json.loads(str(arrays["about"]))
+        assert digest_of([arrays[name] for name in sorted(arrays.files) if name != "about"]) == about["digest"]
+    return about
+
+
+def test_a_run_killed_again_and_again_goes_on_and_ends_in_the_same_bits(processes, sample, tmp_path):
+    """Kills within an epoch, at its end (17), in the first step after it, and in the last step (34)."""
+    whole = dataclasses.replace(make_job(sample, batch_size=32), save_seconds=0)
+    expected = processes.submit(train_until, (whole, None)).result()
+    job = dataclasses.replace(whole, cache=tmp_path)
+    for step in (5, 17, 18, 34):
+        with pytest.raises(WorkerError, match="signal 9"):
+            processes.submit(train_until, (job, step)).result()
+        assert state_of(job)["steps_done"] == step - 1
+    result = processes.submit(train_until, (job, None)).result()
+    assert measured(result) == measured(expected)
+    assert state_of(job)["digest"] == state_of(whole)["digest"]
+    assert state_of(job)["steps_done"] == 34
+    assert result.training_seconds < result.total_seconds
+
+
+def test_a_short_run_saves_nothing_and_a_long_one_leaves_nothing(processes, sample, tmp_path):
+    job = dataclasses.replace(make_job(sample, steps=12), cache=tmp_path)
+    with pytest.raises(WorkerError, match="signal 9"):
+        processes.submit(train_until, (job, 10)).result()
+    assert not (tmp_path / "resume").exists()
+    processes.submit(train_run, dataclasses.replace(job, save_seconds=0)).result()
+    assert list((tmp_path / "resume").iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def killed(processes, sample, tmp_path_factory):
+    """A job of 12 steps whose state was saved before its process was killed, and what it should measure."""
+    job = dataclasses.replace(make_job(sample, steps=12), cache=tmp_path_factory.mktemp("killed"), save_seconds=0)
+    with pytest.raises(WorkerError, match="signal 9"):
+        processes.submit(train_until, (job, 10)).result()
+    return job, measured(processes.submit(train_run, make_job(sample, steps=12)).result())
+
+
+@pytest.mark.parametrize("damage", ["torn", "changed", "of another environment"])
+def test_a_state_that_cannot_be_trusted_is_not_used(processes, killed, tmp_path, damage):
+    """The saved state is made wrong by hand: a run that went on from it would have other numbers."""
+    job, expected = killed
+    (saved,) = (job.cache / "resume").iterdir()
+    job = dataclasses.replace(job, cache=tmp_path)
+    (tmp_path / "resume").mkdir()
+    path = Path(shutil.copy(saved, tmp_path / "resume"))
+    if damage == "torn":
+        path.write_bytes(path.read_bytes()[:-1000])
+    else:
+        with np.load(path, allow_pickle=False) as arrays:
+            content = dict(arrays)
+        content["0003"] = content["0003"] + 1
+        about = json.loads(str(content["about"]))
+        if damage == "of another environment":
+            variables = [content[name] for name in sorted(content) if name != "about"]
+            about |= {"environment": "e" * 64, "digest": digest_of(variables)}
+        np.savez(path, **(content | {"about": np.array(json.dumps(about))}))
+    assert measured(processes.submit(train_run, job).result()) == expected
+
+
+def test_a_restore_that_misses_a_variable_is_noticed(processes, killed):
+    job, _ = killed
+    with pytest.raises(WorkerError, match="could not be restored; remove that file"):
+        processes.submit(train_without_the_slots, job).result()
+
+
+def train_without_the_slots(job, report):
+    def forgetful(trainer, state, steps_done):
+        for variable, value in zip(trainer.model.variables, state, strict=False):
+            variable.assign(value)
+        trainer.steps_done = steps_done
+
+    Trainer.restore = forgetful
+    return train_run(job)
 
 
 @pytest.mark.slow
