@@ -48,6 +48,10 @@ def build_parser(study: Study, doc: str, grids: dict[str, Study]) -> argparse.Ar
     kept.add_argument("--save-models", type=Path, metavar="FOLDER",
                       help="have the fine-tuned classifier of every instance there; a run that is in the store without it "
                            "is trained again")
+    kept.add_argument("--predict-test", type=Path, metavar="FOLDER",
+                      help="have every instance's predictions of the test sets there, in the files that the GLUE server "
+                           "takes (none for SNLI); a run that is in the store without them is trained again, "
+                           "unless --save-models names the folder of its classifier")
     how = parser.add_argument_group("how")
     how.add_argument("--db", default="results.db", metavar="FILE|URL", help="the results store (default: %(default)s)")
     how.add_argument("--workers", type=_whole("workers"), metavar="N",
@@ -115,7 +119,7 @@ def _run(study: Study, options) -> int:
 
     if options.demo:
         use_demo(options)
-    keep = Keep(models=options.save_models)
+    keep = Keep(options.save_models, options.predict_test)
     if not options.dry_run:
         keep.make_folders()
     cache = FOLDER / "cache" if options.demo else cache_dir()
@@ -144,12 +148,12 @@ def _run(study: Study, options) -> int:
 
 
 def _load_tasks(study: Study, options, cache: Path) -> tuple[dict, dict, dict]:
-    """Task -> folder, task -> rows, and task -> error for those whose files cannot be had.
+    """Task -> folder, task -> rows, and task -> error for those whose files cannot be had, test sets included if wanted.
 
     Raises:
       UserError: no task's files can be had.
     """
-    from common.data import load_glue
+    from common.data import load_glue, load_tests
     from common.fetch import get_glue_folder
 
     folders, data, missing = {}, {}, {}
@@ -157,6 +161,8 @@ def _load_tasks(study: Study, options, cache: Path) -> tuple[dict, dict, dict]:
         task = get_task(name)
         try:
             folders[name] = get_glue_folder(task, options.glue_dir, cache)
+            if options.predict_test:
+                load_tests(task, folders[name], allow_other_rows=options.allow_other_rows)
             data[name] = load_glue(task, folders[name], allow_other_rows=options.allow_other_rows)
         except UserError as error:
             missing[name] = error

@@ -112,12 +112,31 @@ def load_glue(task: Task, folder: Path, *, allow_other_rows: bool = False) -> Gl
         if len(examples) != official[name] and not allow_other_rows:
             raise UserError(f"{_find_file(task, folder, name)} has {len(examples)} rows where the official file has "
                             f"{official[name]}; fetch it again, or pass --allow-other-rows to study other data")
-    digest = hashlib.sha256(task.name.encode())
-    for name, examples in sets.items():
-        digest.update(f"\n{name} {len(examples)}\n".encode())
-        for label, texts in zip(examples.labels, examples.texts, strict=True):
-            digest.update("\t".join((repr(label), *texts)).encode() + b"\n")
-    return GlueData(task, sets, digest.hexdigest())
+    return GlueData(task, sets, _digest(task, sets))
+
+
+def load_tests(task: Task, folder: Path, *, allow_other_rows: bool = False) -> GlueData | None:
+    """Reads the sets that the GLUE server scores, by the names of the files that it takes; None where there are none.
+
+    Their labels are not known and stand as 0.
+
+    Raises:
+      UserError: as `load_glue`; a set that may be missing is left out where it is.
+    """
+    sets = {}
+    for test in task.tests:
+        path = folder / test.file
+        if not path.is_file():
+            if test.optional:
+                continue
+            raise UserError(f"{task.name} has no {path.name} in {folder}, of which predictions are wanted; add the file or "
+                            "leave --predict-test out")
+        texts = read_texts(task, path)
+        if len(texts) != test.rows and not allow_other_rows:
+            raise UserError(f"{path} has {len(texts)} rows where the official file has {test.rows}, and the GLUE server "
+                            "takes no other number; fetch it again, or pass --allow-other-rows")
+        sets[test.upload] = Examples([0] * len(texts), texts)
+    return GlueData(task, sets, _digest(task, sets)) if sets else None
 
 
 def read_examples(task: Task, path: Path) -> Examples:
@@ -128,16 +147,8 @@ def read_examples(task: Task, path: Path) -> Examples:
     Raises:
       UserError: naming the file, the line and what is wrong with it.
     """
-    lines = _read_lines(path)
-    columns, first, width = _find_columns(task, path, lines)
     labels, texts = [], []
-    for number, line in enumerate(lines[first:], first + 1):
-        fields = line.split("\t")
-        if len(fields) != width:
-            if task.skip_broken and len(fields) < width:
-                continue
-            raise _malformed(path, number, f"expected {width} columns, found {len(fields)}", line)
-        label, *row = (fields[column] for column in columns)
+    for number, (label, *row) in _read_rows(task, path, (task.label, *task.texts), task.columns, task.skip_broken):
         if label == task.unlabelled:
             continue
         labels.append(_parse_label(task, label, path, number))
@@ -145,6 +156,28 @@ def read_examples(task: Task, path: Path) -> Examples:
     if not labels:
         raise UserError(f"{path} holds no labelled rows; fetch it again")
     return Examples(labels, texts)
+
+
+def read_texts(task: Task, path: Path) -> list[tuple[str, ...]]:
+    """The texts of an unlabelled TSV file, which always has a header and no row that may be left out.
+
+    Raises:
+      UserError: naming the file, the line and what is wrong with it.
+    """
+    return [tuple(row) for _, row in _read_rows(task, path, task.test_texts or task.texts)]
+
+
+def _read_rows(task: Task, path: Path, wanted: tuple, columns: int | None = None, skip_broken: bool = False
+               ) -> Iterator[tuple[int, list[str]]]:
+    """Line number and the wanted fields of every row; `columns`: how many there are in a file without a header."""
+    lines = _read_lines(path)
+    places, first, width = (list(wanted), 0, columns) if columns else _find_columns(task, path, lines, wanted)
+    for number, line in enumerate(lines[first:], first + 1):
+        fields = line.split("\t")
+        if len(fields) == width:
+            yield number, [fields[place] for place in places]
+        elif not (skip_broken and len(fields) < width):
+            raise _malformed(path, number, f"expected {width} columns, found {len(fields)}", line)
 
 
 def _find_file(task: Task, folder: Path, name: str) -> Path:
@@ -176,11 +209,8 @@ def _read_lines(path: Path) -> list[str]:
     return lines[:-1] if lines[-1] == "" else lines
 
 
-def _find_columns(task: Task, path: Path, lines: list[str]) -> tuple[list[int], int, int]:
-    """Positions of the label and the texts, the first line of data, and the number of columns."""
-    wanted = (task.label, *task.texts)
-    if task.columns:
-        return list(wanted), 0, task.columns
+def _find_columns(task: Task, path: Path, lines: list[str], wanted: tuple) -> tuple[list[int], int, int]:
+    """Positions of the wanted columns by the header, the first line of data, and the number of columns."""
     header = lines[0].split("\t") if lines else []
     missing = [name for name in wanted if name not in header]
     if missing:
@@ -200,6 +230,15 @@ def _parse_label(task: Task, label: str, path: Path, number: int):
     if not 0 <= score <= 5:
         raise _malformed(path, number, "the score must be a number from 0 to 5", label)
     return score
+
+
+def _digest(task: Task, sets: dict[str, Examples]) -> str:
+    digest = hashlib.sha256(task.name.encode())
+    for name, examples in sets.items():
+        digest.update(f"\n{name} {len(examples)}\n".encode())
+        for label, texts in zip(examples.labels, examples.texts, strict=True):
+            digest.update("\t".join((repr(label), *texts)).encode() + b"\n")
+    return digest.hexdigest()
 
 
 def _malformed(path: Path, number: int, reason: str, text: str) -> UserError:

@@ -59,11 +59,12 @@ def write_task(task: Task, folder: Path) -> None:
     sets = {"train": TRAIN_ROWS, **dict.fromkeys(task.evaluation_rows, OTHER_ROWS)}
     for name, rows in sets.items():
         _write_rows(task, folder / f"{name}.tsv", [_make_row(task, rng) for _ in range(rows)])
-    for name in task.evaluation_rows:
-        texts = [_make_row(task, rng)[1] for _ in range(OTHER_ROWS)]
-        lines = ["\t".join(["index", *(map(str, task.texts) if not task.columns else ["sentence"])])]
-        lines += ["\t".join([str(number), *row]) for number, row in enumerate(texts)]
-        (folder / f"{name.replace('dev', 'test')}.tsv").write_text("\n".join(lines) + "\n")
+    for test in task.tests:
+        rows = [_make_row(task, rng)[1] for _ in range(OTHER_ROWS)]
+        lines = ["\t".join(["index", *(task.test_texts or task.texts)])]
+        lines += ["\t".join([str(number), *row]) for number, row in enumerate(rows)]
+        (folder / test.file).parent.mkdir(exist_ok=True)
+        (folder / test.file).write_text("\n".join(lines) + "\n")
 
 
 def _write_rows(task: Task, path: Path, rows: list[tuple[str, tuple]]) -> None:

@@ -143,12 +143,13 @@ def load_classifier(folder: str | os.PathLike) -> Classifier:
         about, bert = (json.loads((folder / name).read_text("utf-8")) for name in ("classifier.json", "bert_config.json"))
         version, digest = about["format"], about["weights_sha256"]
     except (ValueError, KeyError, TypeError):
-        raise UserError(f"{folder} is no classifier: its JSON files are damaged; keep it again with --save-models") from None
+        raise UserError(f"{folder} is no classifier: its JSON files are damaged; delete it and call again with "
+                        "--save-models") from None
     if version != FORMAT:
         raise UserError(f"the classifier {folder} has the format {version}, this program knows {FORMAT}; update the program")
     if _sha256(folder / "weights.npz") != digest:
-        raise UserError(f"the weights of the classifier {folder} are damaged (another SHA-256); keep it again with "
-                        "--save-models")
+        raise UserError(f"the weights of the classifier {folder} are damaged (another SHA-256); delete it and call "
+                        "again with --save-models")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with np.load(folder / "weights.npz", allow_pickle=False) as arrays:
         return Classifier(about, bert, folder / "vocab.txt", dict(arrays))

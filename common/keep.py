@@ -1,14 +1,18 @@
 """What is kept of a run beside its numbers: the fine-tuned classifier, and its predictions for the GLUE server.
 
-Both are folders named after the run, written by the worker that trained it. What is asked for and not there is made: by
-training again where the run is in the store already, which gives the same classifier, because training is deterministic.
+Both are folders named after the run, written by the worker that trained it. What is asked for and not there is made, also
+where the run is in the store already: from its kept classifier, else by training again, which gives the same classifier,
+because training is deterministic.
 """
+import dataclasses
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from common import UserError
 from common.config import RunConfig
+from common.tasks import TASKS
 
 
 @dataclass(frozen=True)
@@ -18,18 +22,35 @@ class Keep:
     models: Path | None = None
     """Folder of the classifiers."""
 
+    predictions: Path | None = None
+    """Folder of the files for the GLUE server."""
+
     @property
     def anything(self) -> bool:
-        return bool(self.models)
+        return bool(self.models or self.predictions)
 
     def lacks(self, config: RunConfig, instance: int) -> bool:
         """Whether something that is asked for is not there."""
-        return bool(self.models) and not (self.models / name_folder(config, instance)).is_dir()
+        return any(not folder.is_dir() for folder in self._folders(config, instance))
 
     def write(self, classifier, job) -> None:
-        """Keeps what is asked for of a run."""
+        """Keeps what is asked for of a run.
+
+        Args:
+          classifier: its `common.export.Classifier`.
+          job: its `common.train.Job`.
+        """
+        from common.submission import write_predictions
+
+        name = name_folder(job.config, job.instance)
         if self.models:
-            classifier.save(self.models / name_folder(job.config, job.instance))
+            classifier.save(self.models / name)
+        if self.predictions and TASKS[job.config.task].tests:
+            write_predictions(classifier, job, self.predictions / name)
+
+    def _folders(self, config: RunConfig, instance: int) -> list[Path]:
+        wanted = [self.models, self.predictions if TASKS[config.task].tests else None]
+        return [folder / name_folder(config, instance) for folder in wanted if folder]
 
     def make_folders(self) -> None:
         """Makes the folders that are missing.
@@ -37,7 +58,7 @@ class Keep:
         Raises:
           UserError: one cannot be made.
         """
-        for folder in filter(None, (self.models,)):
+        for folder in filter(None, (self.models, self.predictions)):
             try:
                 folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
@@ -51,7 +72,18 @@ def name_folder(config: RunConfig, instance: int) -> str:
 
 
 def keep_again(job, report: Callable = lambda progress: None):
-    """What a worker does for a run that is in the store already; its `common.train.RunResult` is for comparison."""
-    from common.train import train_run
+    """What a worker does for a run that is in the store, but of which something to keep is missing.
 
-    return train_run(job, report)
+    Returns:
+      A `common.train.RunResult` for comparison; it is empty where the kept classifier was there and nothing was trained.
+    """
+    from common import train
+    from common.export import load_classifier
+
+    model = job.keep.models and job.keep.models / name_folder(job.config, job.instance)
+    if not model or not model.is_dir():
+        return train.train_run(job, report)
+    began = time.monotonic()
+    train.set_up_tensorflow(job.threads)
+    dataclasses.replace(job.keep, models=None).write(load_classifier(model), job)
+    return train.RunResult({}, total_seconds=time.monotonic() - began)

@@ -77,7 +77,7 @@ def train_run(job: Job, report: Callable[[Progress], None] = lambda progress: No
       The curves and scores; a run whose loss is not finite ends early as diverged and has no scores.
     """
     began = time.monotonic()
-    _set_up_tensorflow(job.threads)
+    set_up_tensorflow(job.threads)
     task = TASKS[job.config.task]
     report(Progress(0, 0, "reading"))
     data = load_glue(task, job.data_folder, allow_other_rows=True)
@@ -271,7 +271,8 @@ def _add(first, second):
             if isinstance(a, tf.IndexedSlices) else a + b for a, b in zip(first, second, strict=True)]
 
 
-def _set_up_tensorflow(threads: int) -> None:
+def set_up_tensorflow(threads: int) -> None:
+    """Makes this process compute the same bits each time; to be called before TensorFlow does anything."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import tensorflow as tf
     import tf_keras

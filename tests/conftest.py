@@ -36,7 +36,7 @@ def tf():
     """TensorFlow, set up in this process as a worker sets it up."""
     from common import train
 
-    train._set_up_tensorflow(1)
+    train.set_up_tensorflow(1)
     import tensorflow
 
     return tensorflow

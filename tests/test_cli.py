@@ -73,7 +73,8 @@ def test_help(call):
     assert (done.returncode, done.stderr) == (0, "")
     for flag in ("--instances", "--task", "--batch-sizes", "--rates", "--epochs", "--limit-train", "--checkpoint",
                  "--glue-dir", "--allow-other-rows", "--demo", "--db", "--workers", "--threads", "--dry-run",
-                 "--retry-failed", "--fail-fast", "--debug", "--save-models"):
+                 "--retry-failed", "--fail-fast", "--debug", "--save-models",
+                 "--predict-test"):
         assert f" {flag}" in done.stdout
     assert "python exp_bs_mrpc.py --instances 4" in done.stdout
     assert "exit status: 0 all that was asked for is in the store; 1 a run failed; 2 something for you" in done.stdout
@@ -236,6 +237,16 @@ def test_a_folder_to_keep_that_cannot_be_made(call):
     done = call("--save-models", "/proc/models")
     assert done.returncode == 2
     assert done.stderr.startswith("error: the folder /proc/models cannot be made (")
+
+
+def test_predictions_need_the_test_set(call, inputs, tmp_path):
+    is_refused(call("--predict-test", "predictions"),
+               f"MRPC has no test.tsv in {inputs}/glue/MRPC, of which predictions are wanted; add the file or leave "
+               "--predict-test out")
+    write_mrpc(tmp_path / "glue")
+    (tmp_path / "glue" / "MRPC" / "test.tsv").write_text("index\t#1 ID\t#2 ID\t#1 String\t#2 String\n0\t1\t2\ta\n")
+    is_refused(call("--glue-dir", tmp_path / "glue", "--predict-test", "predictions"),
+               f"{tmp_path}/glue/MRPC/test.tsv:2: expected 5 columns, found 4: '0\\t1\\t2\\ta'")
 
 
 # -- plans

@@ -69,7 +69,7 @@ def test_one_more_instance_trains_one_more_for_each_configuration(folder):
     assert ask(folder / "demo" / "results.db", "select batch_size, count(*) from results group by 1") == [(8, 1), (32, 2)]
 
 
-def test_models_of_runs_that_are_there_are_trained_again_and_the_store_stays(folder):
+def test_what_is_to_be_kept_of_runs_that_are_there_is_made_and_the_store_stays(folder):
     store = folder / "demo" / "results.db"
     before = store.read_bytes()
     given = ["exp_bs_mrpc.py", "--demo", "--instances", "1", "--batch-sizes", "32", "--epochs", "3", "--save-models", "models"]
@@ -84,6 +84,14 @@ def test_models_of_runs_that_are_there_are_trained_again_and_the_store_stays(fol
     assert model.name.startswith("MRPC-batch32-rate0.001-") and model.name.endswith("-instance0")
     done = call(folder, *given)
     assert done.stderr == "1 runs of the study are in demo/results.db; nothing was missing\n"
+
+    done = call(folder, *given, "--predict-test", "predictions")  # from the classifier that is there
+    assert done.returncode == 0, done.stderr
+    (predictions,) = (folder / "predictions").iterdir()
+    assert predictions.name == model.name and os.listdir(predictions) == ["MRPC.tsv"]
+    header, *rows = [line.split("\t") for line in (predictions / "MRPC.tsv").read_text().splitlines()]
+    assert header == ["index", "prediction"] and [number for number, _ in rows] == [str(number) for number in range(240)]
+    assert {label for _, label in rows} == {"0", "1"}
     assert store.read_bytes() == before
 
 

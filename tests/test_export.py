@@ -122,8 +122,8 @@ def test_a_run_that_diverges_keeps_nothing(processes, sample):
 
 @pytest.mark.parametrize(("damage", "sentence"), [
     (lambda folder: (folder / "vocab.txt").unlink(), "is no classifier: it has no vocab.txt; give a folder that --save-models"),
-    (lambda folder: (folder / "classifier.json").write_text("{"), "is no classifier: its JSON files are damaged; keep it again"),
-    (lambda folder: (folder / "weights.npz").write_bytes(b"torn"), "are damaged (another SHA-256); keep it again with --save"),
+    (lambda folder: (folder / "classifier.json").write_text("{"), "its JSON files are damaged; delete it and call again with"),
+    (lambda folder: (folder / "weights.npz").write_bytes(b"torn"), "are damaged (another SHA-256); delete it and call again"),
     (lambda folder: (folder / "classifier.json").write_text(json.dumps({"format": 2, "weights_sha256": ""})),
      "has the format 2, this program knows 1; update the program")])
 def test_what_is_no_classifier_is_refused(tmp_path, damage, sentence):
