@@ -19,6 +19,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--db", metavar="FILE|URL", help="the results store (default: results.db)")
     parser.add_argument("--out", metavar="FILE.md",
                         help="the report; its figures go to figures/ beside it (default: REPORT.md)")
+    parser.add_argument("--html", action="store_true",
+                        help="write the report as one self-contained page, too: REPORT.html, figures within")
     parser.add_argument("--demo", action="store_true", help="as --db demo/results.db --out demo/REPORT.md")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     return parser
@@ -31,11 +33,11 @@ def main(arguments: list[str] | None = None) -> int:
     if options.demo and (options.db or options.out):
         parser.error("--demo has a store and a report of its own; leave --db and --out away")
     folder = DEMO if options.demo else Path()
-    return guarded(lambda: _write(options.db or str(folder / "results.db"), Path(options.out or folder / "REPORT.md")),
-                   options.debug)
+    return guarded(lambda: _write(options.db or str(folder / "results.db"), Path(options.out or folder / "REPORT.md"),
+                                  options.html), options.debug)
 
 
-def _write(db: str, out: Path) -> int:
+def _write(db: str, out: Path, html: bool) -> int:
     from common.report import build_report, write_report
     from common.store import Store
 
@@ -44,8 +46,9 @@ def _write(db: str, out: Path) -> int:
         text, figures = build_report(store)
     finally:
         store.close()
-    write_report(text, figures, out)
-    print(f"the report is in {out}" + (f", its {len(figures)} figures in {out.parent / 'figures'}" if figures else ""))
+    write_report(text, figures, out, html=html)
+    print(f"the report is in {out}" + (f", its {len(figures)} figures in {out.parent / 'figures'}" if figures else "")
+          + (f", the page in {out.with_suffix('.html')}" if html else ""))
     return 0
 
 

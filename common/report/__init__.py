@@ -6,6 +6,7 @@
     published.py   what was published, and on which rows
     background.py  input, machines, definitions, references
     cells.py       how a cell is shown in tables and figures
+    html.py        the same page as self-contained HTML
     dependencies.py, all_glue.py, learning_rate.py, batch_size.py   a section each
 """
 from pathlib import Path
@@ -42,8 +43,11 @@ def build_report(store) -> tuple[str, dict[str, bytes]]:
     return page.markdown([SAMPLE, OPENING] if sample else [OPENING]), page.figures
 
 
-def write_report(text: str, figures: dict[str, bytes], out: Path) -> None:
+def write_report(text: str, figures: dict[str, bytes], out: Path, *, html: bool = False) -> None:
     """Writes the figures into `figures/` beside `out`, then `out`; each is the old file or the new one, never half.
+
+    Args:
+      html: write the page as HTML beside it, too.
 
     Raises:
       UserError: a file cannot be written.
@@ -59,6 +63,10 @@ def write_report(text: str, figures: dict[str, bytes], out: Path) -> None:
         for name, picture in sorted(figures.items()):
             replace_file(folder / name, picture)
         replace_file(out, text.encode())
+        if html:
+            from common.report.html import to_html
+
+            replace_file(out.with_suffix(".html"), to_html(text, figures).encode())
     except OSError as error:
         raise UserError(f"the report cannot be written to {error.filename or out}: {error.strerror or error}; mend "
                         "that or name another place with --out") from error
