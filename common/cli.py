@@ -52,6 +52,8 @@ def build_parser(study: Study, doc: str, grids: dict[str, Study]) -> argparse.Ar
                       help="have every instance's predictions of the test sets there, in the files that the GLUE server "
                            "takes (none for SNLI); a run that is in the store without them is trained again, "
                            "unless --save-models names the folder of its classifier")
+    kept.add_argument("--tensorboard", type=Path, metavar="FOLDER",
+                      help="write the curves of the study's runs there at the end, also of those trained before")
     how = parser.add_argument_group("how")
     how.add_argument("--db", default="results.db", metavar="FILE|URL", help="the results store (default: %(default)s)")
     how.add_argument("--workers", type=_whole("workers"), metavar="N",
@@ -142,6 +144,8 @@ def _run(study: Study, options) -> int:
         outbox = Outbox(cache / "outbox", store.full_name)
         status = _train(store, outbox, needs, workers, options, keep, lambda config, instance: Job(
             config, instance, checkpoint, folders[config.task], cache, options.threads, keep))
+        if options.tensorboard:
+            _write_curves(store, needs, options.tensorboard)
     for name, error in missing.items():
         print(f"failed: {name}: {error}", file=sys.stderr)
     return 1 if missing else status
@@ -221,6 +225,13 @@ def _train(store, outbox, needs, workers: int, options, keep, make_job) -> int:
     print(f"{sum(len(need.wanted) for need in needs)} runs of the study are in {store.name}"
           + ("" if again or any(need.missing for need in needs) else "; nothing was missing"), file=sys.stderr)
     return 0
+
+
+def _write_curves(store, needs, folder: Path) -> None:
+    from common.event_files import write_event_files
+
+    written = write_event_files(store, [(need.config, number) for need in needs for number in need.wanted], folder)
+    print(f"the curves of {written} runs are in {folder}; tensorboard --logdir {folder} shows them", file=sys.stderr)
 
 
 def _drive(store, outbox, needs, workers: int, options, make_job, train, why: str = "") -> list[tuple]:

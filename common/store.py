@@ -33,6 +33,7 @@ from common.schema import (
     versions,
 )
 from common.study import MAX_FAILURES
+from common.tasks import METRICS
 
 LEASE_SECONDS = 120
 """After this long without a heartbeat a run that is held on another machine may be taken over."""
@@ -230,6 +231,28 @@ class Store:
                  .where(runs.c.config == config.hash, runs.c.instance == instance))
         with self.reading() as connection:
             return {row.evaluation_set: row.score for row in connection.execute(query)}
+
+    def where_points(self, config: RunConfig, instance: int) -> tuple[list[tuple[str, int, float]], str | None]:
+        """All that a finished run measured as (split/metric, step, value), by step, and when it was finished.
+
+        The scores of its evaluation sets stand at its last step. A run that is not finished has no points.
+        """
+        run = select(runs.c.id, runs.c.finished_at).where(runs.c.config == config.hash, runs.c.instance == instance,
+                                                          runs.c.status.in_(("done", "diverged")))
+        with self.reading() as connection:
+            row = connection.execute(run).one_or_none()
+            if row is None:
+                return [], None
+            measured = connection.execute(select(measurements).where(measurements.c.run == row.id).order_by(
+                measurements.c.step, measurements.c.split, measurements.c.metric)).all()
+            points = [(f"{each.split}/{each.metric}", each.step, each.value if each.kind == "finite" else float(each.kind))
+                      for each in measured]
+            last = max((step for _, step, _ in points), default=0)
+            for each in connection.execute(select(evaluations).where(evaluations.c.run == row.id)
+                                           .order_by(evaluations.c.evaluation_set)).mappings():
+                points += [(f"{each['evaluation_set']}/{metric}", last, each[metric])
+                           for metric in (*METRICS, "loss") if each[metric] is not None]
+            return points, row.finished_at
 
     def plan(self, study: str, wanted: dict[RunConfig, list[int]], instances: int, *, checkpoint: dict,
              data: list[dict], retry_failed: bool = False) -> None:

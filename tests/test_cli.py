@@ -74,7 +74,7 @@ def test_help(call):
     for flag in ("--instances", "--task", "--batch-sizes", "--rates", "--epochs", "--limit-train", "--checkpoint",
                  "--glue-dir", "--allow-other-rows", "--demo", "--db", "--workers", "--threads", "--dry-run",
                  "--retry-failed", "--fail-fast", "--debug", "--save-models",
-                 "--predict-test"):
+                 "--predict-test", "--tensorboard"):
         assert f" {flag}" in done.stdout
     assert "python exp_bs_mrpc.py --instances 4" in done.stdout
     assert "exit status: 0 all that was asked for is in the store; 1 a run failed; 2 something for you" in done.stdout
