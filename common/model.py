@@ -3,7 +3,7 @@
 Everything that takes part in a number comes from tf-models-official: the encoder, the classifier on top, AdamW, the
 schedule and the conversion of Google's checkpoints. What is added here computes the same in less time: the last layer for
 [CLS] alone, an embedding table of only the rows that the task's text can touch, and a faster way through AdamW for its
-gradient.
+gradient; `common.packed` calls the encoder's layers without padding.
 """
 import re
 import tempfile

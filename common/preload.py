@@ -14,6 +14,7 @@ try:
     from official.nlp.tools import tokenization  # noqa: F401
 
     import common.model  # noqa: F401
+    import common.packed  # noqa: F401
 finally:
     os.dup2(_errors, 2)
     os.close(_errors)

@@ -238,6 +238,13 @@ class Trainer:
         rows = np.arange(len(tokens)) if rows is None else rows
         return map_rows(lambda batch: self._logits(*self._inputs(batch)).numpy(), tokens, rows, self.task.outputs)
 
+    def reset_masks(self, seed, step, piece) -> None:
+        """Makes the next dropout masks a function of seed, step, piece and layer: no state of theirs has to be saved."""
+        import tensorflow as tf
+
+        for layer, generator in enumerate(self._generators):
+            generator.reset_from_key_counter(seed * 1024 + layer, tf.stack([tf.zeros_like(step), step * 65536 + piece]))
+
     def _apply_gradients(self, gradients):
         self._optimizer.apply_gradients(zip(gradients, self._variables, strict=True))
 
@@ -245,17 +252,19 @@ class Trainer:
         return self._place[batch.ids], batch.mask, batch.types
 
     def _logits(self, ids, mask, types):
-        return self.model({"input_word_ids": ids, "input_mask": mask, "input_type_ids": types}, training=False)
+        from common.packed import classify
+
+        return classify(self.model, ids, mask, types, training=False)
 
     def _gradients(self, ids, mask, types, labels, rows, seed, step, piece):
         """Loss and gradients of a piece, as shares of the mean over `rows` rows."""
         import tensorflow as tf
 
-        for layer, generator in enumerate(self._generators):
-            # Dropout masks are a function of seed, step, piece and layer: no state of theirs has to be saved.
-            generator.reset_from_key_counter(seed * 1024 + layer, tf.stack([tf.zeros_like(step), step * 65536 + piece]))
+        from common.packed import classify
+
+        self.reset_masks(seed, step, piece)
         with tf.GradientTape() as tape:
-            logits = self.model({"input_word_ids": ids, "input_mask": mask, "input_type_ids": types}, training=True)
+            logits = classify(self.model, ids, mask, types, training=True)
             if self.task.is_regression:
                 losses = tf.square(logits[:, 0] - labels)
             else:

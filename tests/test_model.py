@@ -105,6 +105,27 @@ def test_shortcuts_leave_the_losses_of_the_plain_way(tf, checkpoint, tokens, tmp
     np.testing.assert_allclose(ours, expected, rtol=2e-5)
 
 
+@pytest.mark.parametrize("dropout", [0.0, 0.1])
+def test_packed_tokens_give_the_padded_model(tf, checkpoint, tokens, tmp_path, dropout):
+    """Loss and every gradient of the forward pass without padding, under the very masks that the padded model draws."""
+    trainer = make_trainer(checkpoint, tokens, tmp_path, dataclasses.replace(CONFIG, dropout=dropout))
+    trainer.start(CONFIG, 50, instance=0, mask_seed=1)
+    batch = tokens.batch(np.arange(8))
+    assert 0.3 < 1 - batch.mask.mean() < 0.7
+    ids, mask, types = trainer._inputs(batch)
+    loss, gradients = trainer._gradients(ids, mask, types, batch.labels, 8.0, 1, 7, 0)
+    trainer.reset_masks(tf.constant(1, tf.int64), tf.constant(7, tf.int64), tf.constant(0, tf.int64))
+    with tf.GradientTape() as tape:
+        logits = trainer.model({"input_word_ids": ids, "input_mask": mask, "input_type_ids": types}, training=True)
+        expected = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(batch.labels, logits))
+    assert float(loss) == pytest.approx(float(expected), rel=1e-6)
+    variables = trainer.model.trainable_variables
+    for variable, ours, theirs in zip(variables, gradients, tape.gradient(expected, variables), strict=True):
+        np.testing.assert_allclose(tf.convert_to_tensor(ours), tf.convert_to_tensor(theirs), atol=1e-6, err_msg=variable.name)
+    plain = trainer.model({"input_word_ids": ids, "input_mask": mask, "input_type_ids": types}, training=False)
+    np.testing.assert_allclose(trainer._logits(ids, mask, types), plain, atol=1e-6)
+
+
 def test_left_out_words_are_those_of_a_training_of_the_whole_table(tf, checkpoint, tokens, tmp_path):
     """50 steps at a high rate, words 150 to 199 in no text: only weight decay touches them."""
     from common import model

@@ -1,0 +1,179 @@
+"""The classifier's forward pass without padding: the layers and weights of Model Garden's model, on the tokens alone.
+
+In a padded batch the dense layers, GELU, dropout and LayerNorm compute as much for [PAD] as for words, and nothing of it
+reaches a logit. Here the tokens of all rows are laid end to end as if they were one row, float32 [1, tokens, hidden]; only
+attention, which needs to know where a row ends, is given its queries, keys and values in rows. Logits, gradients and
+dropout masks are those of the padded model up to rounding (tests/test_model.py).
+"""
+import math
+
+import tensorflow as tf
+import tf_keras
+
+
+def classify(model, ids: tf.Tensor, mask: tf.Tensor, types: tf.Tensor, training: bool) -> tf.Tensor:
+    """What `model` gives for a padded batch.
+
+    Args:
+      model: a classifier of `common.model.build_classifier`, whose last layer computes [CLS] alone.
+      ids, mask, types: int32 [rows, longest].
+      training: whether dropout is on.
+
+    Returns:
+      Logits, float32 [rows, outputs].
+    """
+    layout = Layout(mask)
+    encoder = model._network
+    hidden = _embed(encoder, layout.to_tokens(ids), layout.to_tokens(types), layout, training)
+    *inner, last = encoder._transformer_layers
+    for block in inner:
+        hidden = _transform(block, hidden, layout, training)
+    cls = _transform_cls(last, hidden, layout, training)
+    (dropout,) = (layer for layer in model.layers if isinstance(layer, tf_keras.layers.Dropout))
+    return model.classifier(dropout(encoder._pooler_layer(cls), training=training))
+
+
+class Layout:
+    """Where the tokens of a padded batch are.
+
+    Attributes:
+      mask: int32 [rows, longest], 1 for tokens.
+      slots: int32 [tokens], place of every token among the rows x longest places of the batch.
+      tokens: int32 [rows, longest], number of the token at every place; of some other token where there is padding.
+      positions: int32 [tokens], place of every token in its row.
+      firsts: int32 [rows], number of every row's [CLS] among the tokens.
+    """
+
+    def __init__(self, mask: tf.Tensor):
+        self.mask = mask
+        self.rows, self.longest = tf.unstack(tf.shape(mask))
+        self.slots = tf.cast(tf.where(tf.reshape(mask, [-1]) > 0)[:, 0], tf.int32)
+        self.tokens = tf.reshape(tf.maximum(tf.cumsum(tf.reshape(mask, [-1])) - 1, 0), [self.rows, self.longest])
+        self.positions = self.slots % self.longest
+        self.firsts = tf.cumsum(tf.reduce_sum(mask, axis=1), exclusive=True)
+
+    def to_tokens(self, values: tf.Tensor) -> tf.Tensor:
+        """[rows, longest, ...] -> [1, tokens, ...]"""
+        return tf.gather(tf.reshape(values, [self.rows * self.longest, *values.shape[2:]]), self.slots)[None]
+
+    def to_heads(self, values: tf.Tensor) -> tf.Tensor:
+        """[1, tokens, heads, width] -> [rows, heads, longest, width], with the values of some token where there is padding.
+
+        Attention gives padding the weight 0, so no gradient comes back from there: that of the values is a gather, too.
+        """
+        _, _, heads, width = values.shape
+        places, slots = self.tokens[:, None] * heads + tf.range(heads)[:, None], self._head_slots(heads)
+
+        @tf.custom_gradient
+        def take(flat):
+            return tf.gather(flat, places), lambda gradient: tf.gather(tf.reshape(gradient, [-1, width]), slots)
+
+        return take(tf.reshape(values, [-1, width]))
+
+    def from_heads(self, values: tf.Tensor) -> tf.Tensor:
+        """[rows, heads, longest, width] -> [1, tokens, heads, width]"""
+        _, heads, _, width = values.shape
+        slots = self._head_slots(heads)
+
+        @tf.custom_gradient
+        def take(flat):  # every place is taken once, so that nothing has to be added up; padding gets the gradient 0
+            return tf.gather(flat, slots), lambda gradient: tf.scatter_nd(slots[:, None], gradient, tf.shape(flat))
+
+        return tf.reshape(take(tf.reshape(values, [-1, width])), [1, -1, heads, width])
+
+    def _head_slots(self, heads: int) -> tf.Tensor:
+        """int32 [tokens x heads], place of every token's head among the rows x heads x longest places."""
+        row = self.slots // self.longest
+        return tf.reshape(((row * heads)[:, None] + tf.range(heads)) * self.longest + self.positions[:, None], [-1])
+
+
+def _embed(encoder, ids, types, layout: Layout, training: bool) -> tf.Tensor:
+    """Word, position and type embeddings of the tokens, normalised."""
+    positions = encoder._position_embedding_layer._position_embeddings[:layout.longest]
+    embedded = encoder._embedding_layer(ids) + tf.gather(positions, layout.positions) + encoder._type_embedding_layer(types)
+    return _drop(encoder._embedding_dropout, _normalize(encoder._embedding_norm_layer, embedded), layout, training)
+
+
+def _transform(block, hidden: tf.Tensor, layout: Layout, training: bool) -> tf.Tensor:
+    """An encoder layer (TransformerEncoderBlock.call) for all tokens, float32 [1, tokens, hidden]."""
+    attention = block._attention_layer
+    query = layout.to_heads(attention._query_dense(hidden))
+    attended = layout.from_heads(_attend(attention, query, hidden, layout, training))
+    attended = _drop(block._attention_dropout, attention._output_dense(attended), layout, training)
+    hidden = _normalize(block._attention_layer_norm, hidden + attended)
+    output = _drop(block._output_dropout, _feed_forward(block, hidden), layout, training)
+    return _normalize(block._output_layer_norm, hidden + output)
+
+
+def _transform_cls(block, hidden: tf.Tensor, layout: Layout, training: bool) -> tf.Tensor:
+    """The last encoder layer for [CLS] alone, float32 [rows, hidden]; keys and values are those of all tokens."""
+    attention = block._attention_layer
+    cls = tf.gather(tf.squeeze(hidden, 0), layout.firsts)[:, None]
+    query = tf.transpose(attention._query_dense(cls), [0, 2, 1, 3])
+    attended = tf.transpose(_attend(attention, query, hidden, layout, training), [0, 2, 1, 3])
+    attended = block._attention_dropout(attention._output_dense(attended), training=training)
+    cls = _normalize(block._attention_layer_norm, cls + attended)
+    output = block._output_dropout(_feed_forward(block, cls), training=training)
+    return _normalize(block._output_layer_norm, cls + output)[:, 0]
+
+
+def _attend(attention, query: tf.Tensor, hidden: tf.Tensor, layout: Layout, training: bool) -> tf.Tensor:
+    """MultiHeadAttention._compute_attention of queries, float32 [rows, heads, places, width], to all tokens."""
+    key, value = layout.to_heads(attention._key_dense(hidden)), layout.to_heads(attention._value_dense(hidden))
+    scores = tf.matmul(query * (1 / math.sqrt(attention._key_dim)), key, transpose_b=True)
+    weights = attention._masked_softmax(scores, layout.mask[:, None])
+    return tf.matmul(attention._dropout_layer(weights, training=training), value)
+
+
+def _feed_forward(block, hidden: tf.Tensor) -> tf.Tensor:
+    return block._output_dense(gelu(block._intermediate_dense(hidden)))
+
+
+@tf.custom_gradient
+def gelu(x: tf.Tensor):
+    """The tanh form of GELU that Google's BERT and Model Garden have, with its derivative in fewer passes over memory.
+
+    Hendrycks, Gimpel 2016, arXiv 1606.08415.
+    """
+    scale = math.sqrt(2 / math.pi)
+    square = x * x
+    tanh = tf.tanh(x * (scale + scale * 0.044715 * square))
+    half = 0.5 + 0.5 * tanh
+
+    def gradient(upstream):
+        slope = (half - half * half) * (2 * scale + 6 * scale * 0.044715 * square)
+        return upstream * (half + x * slope)
+
+    return x * half, gradient
+
+
+def _normalize(layer, x: tf.Tensor) -> tf.Tensor:
+    """LayerNormalization over the last axis, with its gradient in fewer passes over memory."""
+    return _standardize(x, layer.epsilon) * layer.gamma + layer.beta
+
+
+def _standardize(x: tf.Tensor, epsilon: float) -> tf.Tensor:
+    """Zero mean and unit variance over the last axis.
+
+    Ba, Kiros, Hinton 2016, arXiv 1607.06450.
+    """
+    @tf.custom_gradient
+    def standardize(x):
+        centered = x - tf.reduce_mean(x, -1, keepdims=True)
+        inverse = tf.math.rsqrt(tf.reduce_mean(centered * centered, -1, keepdims=True) + epsilon)
+        result = centered * inverse
+
+        def gradient(upstream):
+            share = tf.reduce_mean(upstream * result, -1, keepdims=True)
+            return inverse * (upstream - tf.reduce_mean(upstream, -1, keepdims=True) - result * share)
+
+        return result, gradient
+
+    return standardize(x)
+
+
+def _drop(layer, values: tf.Tensor, layout: Layout, training: bool) -> tf.Tensor:
+    """Dropout of [1, tokens, width] with the mask that the layer would draw for the padded batch."""
+    if not training or not layer.rate:
+        return values
+    return values * layout.to_tokens(layer(tf.ones([layout.rows, layout.longest, values.shape[-1]]), training=True))
