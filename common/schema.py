@@ -75,7 +75,7 @@ runs = sa.Table(
     Column("environment", String(64), ForeignKey("environments.digest")),
     Column("error", Text), Column("set_aside", Text, comment="reason why people leave this run out; set by hand"),
     Column("failures", Integer, nullable=False, server_default="0", comment="how often training it raised an error or died"),
-    Column("digest", String(64), comment="`digest_of` its measurements and evaluations; NULL: recorded before version 2"),
+    Column("digest", String(64), comment="`digest_of` what was recorded; NULL: recorded before version 2"),
     UniqueConstraint("config", "instance"),
     CheckConstraint("status IN ('pending', 'running', 'done', 'diverged', 'failed')", name="status_known"),
     CheckConstraint("(status = 'running') = (owner IS NOT NULL)", name="running_has_owner"),
@@ -219,12 +219,18 @@ def _copy_file(path: Path, version: int) -> str:
     return str(backup)
 
 
-def digest_of(content: Mapping[sa.Table, Sequence[Mapping]]) -> str:
-    """SHA-256 (hex) of a run's rows in `evaluations` and `measurements`, whatever their order; empty columns do not count."""
+def digest_of(run: Mapping, content: Mapping[sa.Table, Sequence[Mapping]]) -> str:
+    """SHA-256 (hex) of what was recorded of a run, whatever the order of rows; empty columns do not count.
+
+    Args:
+      run: the columns of its row in `runs` that were recorded.
+      content: its rows in `evaluations` and `measurements`.
+    """
+    rows = [(runs, run), *((table, row) for table, rows in content.items() for row in rows)]
     lines = sorted(json.dumps([table.name, {
         column.name: column.type.python_type(row[column.name]) for column in table.columns
         if column.name != "run" and row.get(column.name) is not None}], sort_keys=True, allow_nan=False)
-        for table, rows in content.items() for row in rows)
+        for table, row in rows)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 

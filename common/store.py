@@ -332,14 +332,15 @@ class Store:
         Raises:
           RunLost: the run is no longer ours.
         """
+        values = {"status": "diverged" if result.diverged else "done", "training_seconds": result.training_seconds,
+                  "total_seconds": result.total_seconds, "environment": result.environment["digest"]}
         rows = {evaluations: [{"run": claim.run, **row} for row in result.evaluations],
                 measurements: [_measurement_row(claim.run, *row) for row in result.measurements]}
         with self._writing() as connection:
             _insert_new(connection, environments, [result.environment])
             finished = connection.execute(_held(claim, owner).values(
-                status="diverged" if result.diverged else "done", owner=None, finished_at=_now(),
-                training_seconds=result.training_seconds, total_seconds=result.total_seconds,
-                environment=result.environment["digest"], digest=schema.digest_of(rows)))
+                **values, owner=None, finished_at=_now(), digest=schema.digest_of(
+                    {"config": claim.config.hash, "instance": claim.instance, **values}, rows)))
             if finished.rowcount != 1:
                 raise RunLost(f"run {claim.run} was taken over")
             for table, new in rows.items():
@@ -361,8 +362,8 @@ class Store:
 
     # -- reading
 
-    def where_altered(self) -> list[int]:
-        """Runs whose scores or curves are not what was recorded: a bit flipped, or somebody changed a number.
+    def where_altered(self) -> list[str]:
+        """Runs and configurations that are not what was recorded: a bit flipped, or somebody changed a number.
 
         Runs that are set aside, and those recorded before version 2 of the schema, are not looked at.
         """
@@ -370,11 +371,12 @@ class Store:
             content = {table: {run: list(rows) for run, rows in itertools.groupby(
                 connection.execute(select(table).order_by(table.c.run)).mappings(), lambda row: row["run"])}
                 for table in (evaluations, measurements)}
-            recorded = connection.execute(
-                select(runs.c.id, runs.c.digest).where(runs.c.digest.is_not(None), runs.c.set_aside.is_(None))
-                .order_by(runs.c.id))
-            return [run for run, digest in recorded
-                    if schema.digest_of({table: rows.get(run, []) for table, rows in content.items()}) != digest]
+            recorded = connection.execute(select(runs).where(runs.c.digest.is_not(None), runs.c.set_aside.is_(None))
+                                          .order_by(runs.c.id)).mappings().all()
+            known = connection.execute(select(configs).order_by(configs.c.hash)).mappings().all()
+        return [f"run {row['id']}" for row in recorded if row["digest"] != schema.digest_of(
+            _recorded(row), {table: rows.get(row["id"], []) for table, rows in content.items()})] + [
+            f"configuration {row['hash'][:12]}" for row in known if not _is_config(row)]
 
     def where_training_times(self, task: str, checkpoint: str) -> list[tuple[str, int, float, float]]:
         """(configuration, batch size, epochs, total seconds) of the finished runs of a task with a checkpoint."""
@@ -423,6 +425,20 @@ def _held(claim: Claim, owner: Owner):
     """An UPDATE of a run that touches it only while it is ours."""
     return runs.update().where(runs.c.id == claim.run, runs.c.status == "running", runs.c.owner == str(owner),
                                runs.c.attempt == claim.attempt)
+
+
+def _recorded(row) -> dict:
+    """The columns of a row of `runs` that its digest covers."""
+    names = ("config", "instance", "status", "training_seconds", "total_seconds", "environment")
+    return {name: row[name] for name in names}
+
+
+def _is_config(row) -> bool:
+    """Whether a row of `configs` is what its hash names."""
+    try:
+        return {**row} == _config_row(RunConfig.from_json(row["json"]))
+    except (ValueError, TypeError, AttributeError):
+        return False
 
 
 def _config_row(config: RunConfig) -> dict:

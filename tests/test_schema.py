@@ -1,12 +1,14 @@
 """Upgrading a store of an older schema: nothing lost, nothing half-done, and a backup first."""
 import multiprocessing
 import os
+import random
 import resource
 import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -218,7 +220,8 @@ def test_the_report_of_an_old_store_is_that_of_the_upgraded_one(old, tmp_path):
 
 @pytest.mark.parametrize("change", [
     "UPDATE evaluations SET score = 0.76", "UPDATE measurements SET value = 0.71 WHERE split = 'validation'",
-    "DELETE FROM evaluations", "DELETE FROM measurements WHERE split = 'train'", "UPDATE evaluations SET row_count = 400"])
+    "DELETE FROM evaluations", "DELETE FROM measurements WHERE split = 'train'", "UPDATE evaluations SET row_count = 400",
+    "UPDATE runs SET training_seconds = 9.0 WHERE id = 2", "UPDATE runs SET status = 'diverged' WHERE id = 2"])
 def test_a_number_that_was_changed_is_noticed(store, config, owner, tmp_path, change):
     plan(store, [config], 2)
     store.record(store.find_claim(config, 1, owner), owner, make_result(evaluations=[make_evaluation(0.75, f1=None)]))
@@ -226,10 +229,47 @@ def test_a_number_that_was_changed_is_noticed(store, config, owner, tmp_path, ch
     with sqlite3.connect(tmp_path / "results.db") as connection:
         connection.execute(change)
     connection.close()
-    assert store.where_altered() == [2]
+    assert store.where_altered() == ["run 2"]
     with pytest.raises(UserError, match=r"run 2 of .*results\.db was changed after it was recorded; restore a copy"):
         read_results(store)
     with sqlite3.connect(tmp_path / "results.db") as connection:
         connection.execute("UPDATE runs SET set_aside = 'changed by hand' WHERE id = 2")
     connection.close()
     assert store.where_altered() == []
+
+
+@pytest.mark.parametrize("change", [
+    "batch_size = 16", "peak_learning_rate = 2.1e-5", "json = replace(json, ':8,', ':9,')", "json = '{'", "json = '[]'"])
+def test_a_configuration_that_was_changed_is_noticed(store, config, tmp_path, change):
+    plan(store, [config, make_config(batch_size=2)])
+    with sqlite3.connect(tmp_path / "results.db") as connection:
+        connection.execute(f"UPDATE configs SET {change} WHERE hash = ?", (config.hash,))
+    connection.close()
+    assert store.where_altered() == [f"configuration {config.hash[:12]}"]
+
+
+def test_a_store_damaged_anywhere_is_refused_or_tells_the_truth(tmp_path, config, owner):
+    """500 random bytes are smashed, or the file is cut: one sentence, or the numbers that were recorded."""
+    store = Store(tmp_path / "whole.db")
+    plan(store, [config], 40)
+    for instance in range(40):
+        store.record(store.find_claim(config, instance, owner), owner, make_result(instance / 40))
+    truth = ask(tmp_path / "whole.db", "SELECT run, score, config FROM results ORDER BY run")
+    store.close()
+    whole, rng, outcomes = (tmp_path / "whole.db").read_bytes(), random.Random(5), Counter()
+    path = tmp_path / "results.db"
+    for number in range(int(os.environ.get("BERT_GLUE_CHAOS", 0)) and 300 or 40):
+        place = rng.randrange(len(whole) - 512)
+        path.write_bytes(whole[:place] if number % 4 == 0 else whole[:place] + rng.randbytes(512) + whole[place + 512:])
+        try:
+            store = Store(path, create=number % 2 == 0)
+            results = read_results(store)
+            assert [(run.status, run.config) for run in results.runs] == [("done", config.hash)] * 40
+            assert ask(path, "SELECT run, score, config FROM results ORDER BY run") == truth
+            outcomes["told the truth"] += 1
+            store.close()
+        except UserError as error:
+            assert "\n" not in str(error)
+            outcomes["refused"] += 1
+    assert outcomes["refused"] > 10
+    print(dict(outcomes))

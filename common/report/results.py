@@ -247,7 +247,7 @@ def read_results(store: Store) -> Results:
     """
     altered = store.where_altered()
     if altered:
-        raise UserError(f"run {altered[0]} of {store.name} was changed after it was recorded"
+        raise UserError(f"{altered[0]} of {store.name} was changed after it was recorded"
                         + (f", and {len(altered) - 1} more were" if altered[1:] else "")
                         + "; restore a copy of the store, or set such runs aside (README, \"Ask your own question\")")
     with store.reading() as connection:
