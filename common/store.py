@@ -140,7 +140,7 @@ class Store:
                     yield connection
         except sa.exc.IntegrityError:
             raise
-        except sa.exc.DBAPIError as error:
+        except (sa.exc.DBAPIError, sqlite3.Error, UnicodeDecodeError) as error:  # the last: of a damaged message or text
             raise UserError(f"the results store {self.name} cannot be {'written' if writes else 'read'}: "
                             f"{_reason(error)}") from error
 
@@ -374,9 +374,9 @@ class Store:
             recorded = connection.execute(select(runs).where(runs.c.digest.is_not(None), runs.c.set_aside.is_(None))
                                           .order_by(runs.c.id)).mappings().all()
             known = connection.execute(select(configs).order_by(configs.c.hash)).mappings().all()
-        return [f"run {row['id']}" for row in recorded if row["digest"] != schema.digest_of(
-            _recorded(row), {table: rows.get(row["id"], []) for table, rows in content.items()})] + [
-            f"configuration {row['hash'][:12]}" for row in known if not _is_config(row)]
+        altered = [f"run {row['id']}" for row in recorded
+                   if not _is_run(row, {table: rows.get(row["id"], []) for table, rows in content.items()})]
+        return altered + [f"configuration {row['hash'][:12]}" for row in known if not _is_config(row)]
 
     def where_training_times(self, task: str, checkpoint: str) -> list[tuple[str, int, float, float]]:
         """(configuration, batch size, epochs, total seconds) of the finished runs of a task with a checkpoint."""
@@ -433,6 +433,14 @@ def _recorded(row) -> dict:
     return {name: row[name] for name in names}
 
 
+def _is_run(row, content: dict) -> bool:
+    """Whether a row of `runs`, and what belongs to it, is what was recorded."""
+    try:
+        return row["digest"] == schema.digest_of(_recorded(row), content)
+    except (ValueError, TypeError, OverflowError):  # another type than the column's
+        return False
+
+
 def _is_config(row) -> bool:
     """Whether a row of `configs` is what its hash names."""
     try:
@@ -457,14 +465,16 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _reason(error: sa.exc.DBAPIError) -> str:
-    text = _first_line(str(error.orig)) or type(error.orig).__name__
+def _reason(error: Exception) -> str:
+    cause = getattr(error, "orig", None) or error
+    text = _first_line(str(cause)) or type(cause).__name__
     remedies = {
         "locked": "another program holds it locked; close that and call again",
         "readonly": "it is read-only; make it writable or name another with --db",
         "unable to open": "the file cannot be opened; check its permissions or name another with --db",
         "full": "the disk is full; free some space and call again",
         "malformed": "the file is damaged; restore a copy of it or name another with --db",
+        "decode": "the file is damaged; restore a copy of it or name another with --db",
         "not a database": "the file is no SQLite database; name another with --db",
     }
     return next((f"{remedy} ({text})" for sign, remedy in remedies.items() if sign in text), text)
