@@ -40,3 +40,14 @@ def tf():
     import tensorflow
 
     return tensorflow
+
+
+@pytest.fixture
+def fill(tmp_path, monkeypatch):
+    """A `TaskFiller` of `results.db` in the working folder, for reports."""
+    from task_filler import TaskFiller
+
+    monkeypatch.chdir(tmp_path)
+    filler = TaskFiller("results.db")
+    yield filler
+    filler.store.close()

@@ -3,20 +3,10 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
-import pytest
-from test_report import GOOGLE, Filler
+from test_report import GOOGLE
 
 import make_report
 from common.report.html import to_html
-
-
-@pytest.fixture
-def fill(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    filler = Filler("results.db")
-    yield filler
-    filler.store.close()
-
 
 VOID = ("meta", "img", "br", "hr")
 """Tags without an end."""

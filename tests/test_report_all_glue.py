@@ -3,7 +3,6 @@ import os
 import re
 
 import pytest
-from task_filler import TaskFiller
 from test_report import GOOGLE, report, row
 
 import exp_allglue
@@ -13,14 +12,6 @@ from common.tasks import TASKS
 
 RECIPE = {"batch_size": 8, "peak_learning_rate": 2e-5, "epochs": 4}
 ALL = list(TASKS)
-
-
-@pytest.fixture
-def fill(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    filler = TaskFiller("results.db")
-    yield filler
-    filler.store.close()
 
 
 def section(text: str, first="all-glue", last="learning-rate") -> str:

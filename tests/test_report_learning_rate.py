@@ -2,21 +2,12 @@
 import os
 
 import pytest
-from task_filler import TaskFiller
 from test_report import GOOGLE, report, row
 
 from common import figures
 from common.report.learning_rate import measure_shift
 
 RATES = (1e-5, 1e-4, 2e-4, 3e-4)
-
-
-@pytest.fixture
-def fill(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    filler = TaskFiller("results.db")
-    yield filler
-    filler.store.close()
 
 
 def section(text: str) -> str:

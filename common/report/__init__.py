@@ -7,6 +7,7 @@
     background.py  input, machines, definitions, references
     cells.py       how a cell is shown in tables and figures
     html.py        the same page as self-contained HTML
+    sections.py    what the sections of the studies have in common
     dependencies.py, all_glue.py, learning_rate.py, batch_size.py   a section each
 """
 from pathlib import Path

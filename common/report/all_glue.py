@@ -10,6 +10,7 @@ from common.report.cells import METRICS, name_file, show_n, show_time, to_column
 from common.report.page import MISSING, Page, escape, show_exactly, show_interval, show_percent, show_rate
 from common.report.remarks import equals_majority, has_majority, list_run_remarks, warn_of_rows
 from common.report.results import Cell, Group, Results, Suite
+from common.report.sections import say_empty
 from common.stats import mean_interval, sampling_error
 from common.tasks import TASKS
 
@@ -65,7 +66,7 @@ def write(page: Page, results: Results) -> None:
               "batch size 8 (64 for MNLI and SNLI)?")
     suites = results.suites(STUDY, ("batch_size",), PUBLISHED)
     if not suites:
-        page.text(f"The store holds nothing of this study; `{COMMAND.format(1)}` fills it.")
+        page.text(say_empty(COMMAND.format(1)))
     for suite in suites:
         _write_suite(page, results, suite)
     searches = results.suites(UPSTREAM, ("batch_size", "peak_learning_rate"), PUBLISHED)
@@ -227,7 +228,7 @@ def _write_searches(page: Page, results: Results, searches: list[Suite]) -> None
     page.heading("Google's search: five batch sizes by four rates", "all-glue-upstream", level=3)
     page.text("Google published the best of 20 settings for each task, 4 epochs each; the original skipped this search.")
     if not searches:
-        page.text(f"The store holds nothing of this search; `{UPSTREAM_COMMAND}` fills it.")
+        page.text(say_empty(UPSTREAM_COMMAND, "search"))
         return
     page.text("**A score that was selected is optimistic**: the cell is chosen on the very rows that it is scored on, "
               "so part of its lead is luck, the more the more cells there are and the fewer rows. The median of the "

@@ -8,6 +8,7 @@ from common.report.cells import METRICS, name_file, show_n, show_time, to_column
 from common.report.page import MISSING, Page, escape, show_effect, show_exactly, show_interval, show_percent
 from common.report.remarks import has_majority, is_hopeless, list_remarks, say_so_far
 from common.report.results import Cell, Group, Results
+from common.report.sections import write_groups
 from common.stats import Effect, linear_trend, mean_interval, welch
 
 STUDY = "bs_mrpc"
@@ -22,13 +23,9 @@ def write(page: Page, results: Results) -> None:
     page.text("How does evaluation accuracy depend on the batch size, and how fast does validation accuracy rise? "
               "Batch sizes 2 to 64 at the same peak learning rate and number of epochs.")
     groups = results.groups(STUDY, VARIED, PUBLISHED)
-    if not groups:
-        page.text(f"The store holds nothing of this study; `{COMMAND.format(4)}` fills it.")
-        return
-    for group in groups:
-        _write_group(page, results, group)
-    _write_conclusions(page, groups)
-    _write_notes(page)
+    if write_groups(page, results, groups, COMMAND.format(4), _write_group):
+        _write_conclusions(page, groups)
+        _write_notes(page)
 
 
 def name_cell(cell: Cell) -> str:

@@ -9,6 +9,7 @@ from common.report.cells import METRICS, name_file, show_n, show_time, to_column
 from common.report.page import MISSING, Page, escape, show_effect, show_exactly, show_interval, show_percent, show_rate
 from common.report.remarks import has_majority, is_hopeless, list_remarks, say_so_far
 from common.report.results import Cell, Group, Results
+from common.report.sections import write_groups
 from common.stats import Effect, contrast, welch
 
 STUDY = "lr_mnli"
@@ -24,13 +25,9 @@ def write(page: Page, results: Results) -> None:
     page.text("Which peak learning rate is best, and does it move with the batch size? Two batch sizes by four peak "
               "rates, on MNLI or another task.")
     groups = results.groups(STUDY, VARIED, PUBLISHED)
-    if not groups:
-        page.text(f"The store holds nothing of this study; `{COMMAND.format(4)}` fills it.")
-        return
-    for group in groups:
-        _write_group(page, results, group)
-    _write_best_rates(page, groups)
-    _write_shift(page, groups)
+    if write_groups(page, results, groups, COMMAND.format(4), _write_group):
+        _write_best_rates(page, groups)
+        _write_shift(page, groups)
 
 
 def name_cell(cell: Cell) -> str:
