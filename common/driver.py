@@ -1,9 +1,11 @@
 """Runs what is missing of a study: takes a run, has it trained, records it."""
 import contextlib
+import functools
+import queue
 import signal
 import time
 from collections import deque
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, as_completed, wait
+from concurrent.futures import Executor, Future
 
 from common import Terminated, UserError
 from common.config import RunConfig
@@ -38,6 +40,9 @@ class Driver:
         self.owner = Owner.of_this_process()
         self.failures: list[tuple[RunConfig, int, BaseException]] = []
         self._working: dict[Future, Claim] = {}
+        self._ended: queue.SimpleQueue[Future] = queue.SimpleQueue()
+        self._kept: dict[Future, bool] = {}
+        """Runs that ended: whether a result waits in the outbox."""
         self._last_beat = time.monotonic()
 
     def run(self, needs: list[Need]) -> None:
@@ -46,11 +51,11 @@ class Driver:
         Raises:
           UserError: the store could not be used any more; what was in work is trained to its end and kept in the outbox.
         """
-        queue = deque(_in_order(needs))
+        waiting = deque(_in_order(needs))
         try:
-            while queue or self._working:
-                self._take(queue)
-                queue += self._finish(wait(self._working, timeout=1, return_when=FIRST_COMPLETED).done)
+            while waiting or self._working:
+                self._take(waiting)
+                waiting += self._finish(self._wait())
                 self._beat()
                 if self.failures and self.fail_fast:
                     break
@@ -61,16 +66,16 @@ class Driver:
                 for claim in self._working.values():
                     self.store.release(claim, self.owner)
 
-    def _take(self, queue: deque) -> None:
-        """Fills the free workers from the queue; a run that another driver holds goes back to its end."""
-        for _ in range(len(queue)):
+    def _take(self, waiting: deque) -> None:
+        """Fills the free workers with waiting runs; a run that another driver holds goes back to their end."""
+        for _ in range(len(waiting)):
             if len(self._working) >= self.workers:
                 return
-            config, instance = queue.popleft()
+            config, instance = waiting.popleft()
             claim = self.store.find_claim(config, instance, self.owner)
             if claim:
                 self.display.started(claim)
-                self._working[self._start(claim)] = claim
+                self._start(claim)
                 continue
             status = self.store.where_status(config)[instance][0]
             if status in ("done", "diverged"):
@@ -79,20 +84,35 @@ class Driver:
             elif status == "failed":
                 self._fail(config, instance, WorkerError("it failed in another process"))
             else:
-                queue.append((config, instance))
-        if queue and not self._working:
-            time.sleep(1)  # all that is left is held by others
+                waiting.append((config, instance))
 
-    def _start(self, claim: Claim) -> Future:
+    def _start(self, claim: Claim) -> None:
         """Has a run trained, unless it was trained before and could not be recorded."""
         trained = self.outbox.find(claim.config, claim.instance)
         if trained is None:
-            return self.executor.submit(self.train, self.make_job(claim.config, claim.instance))
-        future = Future()
-        future.set_result(trained)
-        return future
+            future = self.executor.submit(self.train, self.make_job(claim.config, claim.instance))
+        else:
+            future = Future()
+            future.set_result(trained)
+        self._working[future] = claim
+        future.add_done_callback(functools.partial(self._keep, claim))
 
-    def _finish(self, futures: set[Future]) -> list[tuple[RunConfig, int]]:
+    def _keep(self, claim: Claim, future: Future) -> None:
+        """Puts a result into the outbox the moment it is there, in whatever wait the driver is."""
+        trained = not future.cancelled() and future.exception() is None
+        self._kept[future] = trained and self.outbox.save(claim.config, claim.instance, future.result())
+        self._ended.put(future)
+
+    def _wait(self) -> list[Future]:
+        """The runs that ended meanwhile, after a second at most."""
+        ended = []
+        with contextlib.suppress(queue.Empty):
+            ended.append(self._ended.get(timeout=1))
+            while True:
+                ended.append(self._ended.get_nowait())
+        return ended
+
+    def _finish(self, futures: list[Future]) -> list[tuple[RunConfig, int]]:
         """Records what has ended; gives the runs that somebody else took over meanwhile, to be waited for."""
         lost = []
         for future in futures:
@@ -100,7 +120,6 @@ class Driver:
             error = future.exception()
             try:
                 if error is None:
-                    self.outbox.save(claim.config, claim.instance, future.result())
                     self.store.record(claim, self.owner, future.result())
                     self.outbox.remove(claim.config, claim.instance)
                     self.display.finished(claim, future.result())
@@ -110,17 +129,20 @@ class Driver:
             except RunLost:
                 self.display.lost(claim)
                 lost.append((claim.config, claim.instance))
-            del self._working[future]
+            del self._working[future], self._kept[future]
         return lost
 
     def _keep_results(self, error: UserError) -> str:
-        """Waits for what is in work and keeps it in the outbox; says so in words to follow the error's."""
-        self.display.away(error, sum(not future.done() for future in self._working))
-        trained = [(self._working[future], future.result()) for future in as_completed(self._working) if not future.exception()]
-        kept = sum(self.outbox.save(claim.config, claim.instance, result) for claim, result in trained)
-        if kept < len(trained):
-            return f"; {len(trained) - kept} trained runs could not be kept in {self.outbox.folder} either and are lost"
-        return f"; what was trained is kept in {self.outbox.folder}: call again to record it" if kept else ""
+        """Waits for what is in work to reach the outbox; says so in words to follow the error's."""
+        in_work = [future for future in self._working if future not in self._kept]
+        self.display.away(error, len(in_work))
+        while any(future not in self._kept for future in in_work):
+            self._ended.get()
+        trained = [future for future in self._working if future.exception() is None]
+        lost = sum(not self._kept[future] for future in trained)
+        if lost:
+            return f"; {lost} trained runs could not be kept in {self.outbox.folder} either and are lost"
+        return f"; what was trained is kept in {self.outbox.folder}: call again to record it" if trained else ""
 
     def _fail(self, config: RunConfig, instance: int, error: BaseException) -> None:
         self.failures.append((config, instance, error))

@@ -354,6 +354,23 @@ def test_a_damaged_file_in_the_outbox_is_no_result(tmp_path, config, content):
     assert box.find(config, 0) is None
 
 
+def test_a_result_is_kept_while_the_driver_still_waits_for_the_store(study, store, tmp_path, monkeypatch, sql):
+    """The driver is held up in recording one run when the other ends: a kill now would not cost the other."""
+    record, kept = store.record, []
+
+    def slow(*arguments):
+        if not kept:
+            folder = Outbox(tmp_path / "outbox", store.full_name).folder
+            wait_until(lambda: len(list(folder.iterdir())) == 2)
+            kept.extend(folder.iterdir())
+        record(*arguments)
+
+    monkeypatch.setattr(store, "record", slow)
+    study(Training(tmp_path / "runs", 0.2), sizes=(2, 8), instances=1, workers=2)
+    assert len(kept) == 2
+    assert sql("SELECT count(*) FROM results") == [(2,)]
+
+
 def test_what_another_process_recorded_meanwhile_leaves_the_outbox(study, store, tmp_path, owner):
     box = Outbox(tmp_path / "outbox", store.full_name)
     needs = plan(store, [make_config()])
