@@ -343,6 +343,8 @@ def get_glue_folder(task: Task, glue_dir: str | None, cache: Path) -> Path:
     """
     if glue_dir is not None:
         return _check_glue_folder(task, Path(glue_dir).expanduser())
+    if task.name not in SOURCES:
+        raise UserError(f"{task.name} has no address to fetch it from; give a folder that has it with {_GLUE_BY_HAND}")
     sources = SOURCES[task.name]
     folder = cache / "glue" / f"{task.name}-{sources[0].sha256[:12]}"
     if folder.is_dir():

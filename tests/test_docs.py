@@ -1,0 +1,144 @@
+"""What the documents show is run: every query with its rows, and a task and a study added by their words."""
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import stand_in
+from test_commands import ask
+
+from common.demo import write_checkpoint
+from common.store import datasets, evaluations, runs, studies
+
+ROOT = Path(__file__).parent.parent
+
+
+def code(document, language):
+    """The blocks of a language in a document."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", (ROOT / document).read_text(), re.MULTILINE | re.DOTALL)
+
+
+def queries(document):
+    """Name -> statement."""
+    parts = re.findall(r"^-- (.*?)$\n(.*?);$", code(document, "sql")[0], re.MULTILINE | re.DOTALL)
+    return dict(parts)
+
+
+@pytest.fixture
+def base(fill):
+    """results.db with runs of two checkpoints: run 1 to 6 of `mini`, 7 and 8 of `strong`, 9 on other rows, 10 and 11 without
+    a score."""
+    mini, strong = fill.checkpoint("mini", "1" * 64), fill.checkpoint("strong", "2" * 64)
+    eight = fill.plan("bs_mrpc", mini, "MRPC", asked=4, batch_size=8)
+    two = fill.plan("bs_mrpc", mini, "MRPC", asked=1, batch_size=2, peak_learning_rate=1e-4)
+    low = fill.plan("bs_mrpc", mini, "MRPC", asked=1, batch_size=2)
+    other = fill.plan("lr_mnli", strong, "MRPC", asked=2, batch_size=8)
+    for instance, score in enumerate((0.70, 0.72, 0.74)):
+        fill.finish(eight, instance, score)
+    fill.finish(two, 0, 0.71)
+    fill.finish(low, 0, 0.6838, collapsed=1)
+    fill.finish(eight, 3, 0.9)
+    fill.finish(other, 0, 0.80)
+    fill.finish(other, 1, 0.82)
+    fill.insert(datasets, digest="f" * 64, set_name="dev", task="RTE", row_count=5, official_rows=277, majority=0.6)
+    quick = fill.plan("quick", mini, "RTE", asked=1, batch_size=8)
+    with fill.store._writing() as connection:
+        connection.exec_driver_sql("UPDATE configs SET data = ? WHERE hash = ?", ("f" * 64, quick.hash))
+    run = fill.insert(runs, config=quick.hash, instance=0, status="done", training_seconds=3600.0)
+    fill.insert(evaluations, run=run, **stand_in.make_evaluation(0.6, row_count=5))
+    fill.insert(runs, config=quick.hash, instance=1, status="failed", error="out of memory")
+    fill.insert(studies, study="all", config=two.hash, instances=1)
+    curve = [(1, "validation", "accuracy", step, step / 435, value) for step, value in ((435, 0.6), (870, 0.7))]
+    connection = sqlite3.connect("results.db")
+    connection.executemany("INSERT INTO measurements (run, split, metric, step, epoch, value) VALUES (?, ?, ?, ?, ?, ?)", curve)
+    connection.execute("UPDATE runs SET training_seconds = 200 WHERE id = 2")
+    connection.execute("UPDATE runs SET set_aside = 'fan was broken' WHERE id = 6")
+    connection.commit()
+    yield connection, {"eight": eight.hash}
+    connection.close()
+
+
+ROWS = {
+    "mean score by batch size": [
+        ("mini", "MRPC", 2, 2e-5, 1, 0.6838, None), ("mini", "MRPC", 2, 1e-4, 1, 0.71, None),
+        ("mini", "MRPC", 8, 2e-5, 3, 0.72, 0.02), ("mini", "RTE", 8, 2e-5, 1, 0.6, None),
+        ("strong", "MRPC", 8, 2e-5, 2, 0.81, 0.014142)],
+    "best learning rate for each batch size": [
+        ("mini", "MRPC", "dev", 2, 1e-4, 1, 0.71), ("mini", "MRPC", "dev", 8, 2e-5, 3, 0.72),
+        ("mini", "RTE", "dev", 8, 2e-5, 1, 0.6), ("strong", "MRPC", "dev", 8, 2e-5, 2, 0.81)],
+    "learning curve of one run": [(1.0, "accuracy", 0.6), (2.0, "accuracy", 0.7)],
+    "runs slower than the median of their configuration by a tenth": [(2, 200.0, 102.0)],
+    "what is missing": [("bs_mrpc", "MRPC", 8, 2e-5, 1)],
+    "what failed, and why": [(10, "RTE", 8, 1, "out of memory")],
+    "two checkpoints compared": [("MRPC", "dev", 8, 2e-5, 0.72, 0.81, 0.09)],
+    "collapsed runs: one class for every row": [(5, "mini", "MRPC", "dev", 2, 0.6838)],
+    "hours of training by study": [("all", 1, 0.0), ("bs_mrpc", 6, 0.2), ("lr_mnli", 2, 0.1), ("quick", 1, 1.0)],
+    "scores that are not over the official rows": [(9, "RTE", "dev", 5, 277)],
+    "what was left out": [(6, "eight", 3, "fan was broken")],
+}
+LEAVE_OUT = "leave a run out, with a reason: the views skip it, the report counts it, and its place is trained anew"
+
+
+def rounded(rows):
+    return [tuple(round(value, 6) if isinstance(value, float) else value for value in row) for row in rows]
+
+
+def test_every_query_gives_its_rows(base):
+    connection, hashes = base
+    shown = queries("docs/queries.md")
+    assert list(shown) == [*list(ROWS)[:-1], LEAVE_OUT, list(ROWS)[-1]]
+    for name, rows in ROWS.items():
+        rows = [tuple(hashes.get(value, value) for value in row) for row in rows]
+        assert rounded(connection.execute(shown[name]).fetchall()) == rows, name
+
+
+def test_a_run_is_left_out_by_hand(base):
+    connection, _ = base
+    assert connection.execute(queries("docs/queries.md")[LEAVE_OUT]).rowcount == 1
+    assert connection.execute("select instance from results where checkpoint = 'strong'").fetchall() == [(1,)]
+    assert (7, "machine was overheating") in [(row[0], row[3]) for row in connection.execute(
+        queries("docs/queries.md")["what was left out"])]
+
+
+def test_the_readme_shows_some_of_them():
+    every = queries("docs/queries.md")
+    shown = queries("README.md")
+    assert len(shown) == 3
+    assert shown.items() <= every.items()
+
+
+@pytest.mark.tensorflow
+@pytest.mark.slow
+def test_a_task_and_a_study_are_added_by_the_words_of_the_document(tmp_path):
+    row, study = code("docs/extending.md", "python")
+    for name in ("common", "exp_allglue.py"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, tmp_path / name)
+    table, first = tmp_path / "common" / "tasks.py", '        Task("CoLA"'
+    table.write_text(table.read_text().replace(first, f"        {row.strip()}\n{first}"))
+    (tmp_path / "exp_lr_scitail.py").write_text(study)
+    (tmp_path / "glue" / "SciTail").mkdir(parents=True)
+    for name, rows in (("train", 40), ("dev", 20)):
+        lines = [f"a trader sold the house .\t{('a trader', 'the mayor')[number % 2]}\t{('entails', 'neutral')[number % 2]}\n"
+                 for number in range(rows)]
+        (tmp_path / "glue" / "SciTail" / f"scitail_1.0_{name}.tsv").write_text("".join(lines))
+    (tmp_path / "checkpoint").mkdir()
+    write_checkpoint(tmp_path / "checkpoint")
+
+    def call(script, *arguments):
+        given = ["--glue-dir", "glue", "--checkpoint", "checkpoint/demo_L-2_H-64_A-2.zip", "--allow-other-rows", *arguments]
+        return subprocess.run([sys.executable, script, *given], cwd=tmp_path, capture_output=True, text=True, timeout=300,
+                              env=os.environ | {"BERT_GLUE_CACHE": str(tmp_path / "cache")})
+
+    plan = call("exp_lr_scitail.py", "--dry-run")
+    assert "12 runs would be trained" in plan.stdout, plan.stderr
+    done = call("exp_lr_scitail.py", "--instances", "1", "--rates", "1e-3")
+    assert done.returncode == 0, done.stderr
+    assert ask(tmp_path / "results.db", "select task, evaluation_set, row_count, batch_size from results") == [
+        ("SciTail", "dev", 20, 32)]
+    assert ask(tmp_path / "results.db", "select distinct study from studies") == [("lr_scitail",)]
+    assert call("exp_allglue.py", "--tasks", "SciTail", "--dry-run").returncode == 0
