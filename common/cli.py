@@ -35,6 +35,9 @@ def build_parser(study: Study, doc: str, grids: dict[str, Study]) -> argparse.Ar
                       help=f"passes over the training split (default: {study.epochs})")
     what.add_argument("--limit-train", type=_whole("row limit"), metavar="N",
                       help="quick look: use the first N training rows (kept apart from full runs)")
+    what.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32",
+                      help="number format of the matrix products; bfloat16 is faster on processors that have it, rounds more "
+                           "and makes other configurations (default: %(default)s)")
     given = parser.add_argument_group("input")
     given.add_argument("--checkpoint", default=os.environ.get("BERT_GLUE_CHECKPOINT"), metavar="FILE|FOLDER|URL",
                        help="BERT checkpoint in Google's zip layout (default: $BERT_GLUE_CHECKPOINT, else Google's "
@@ -188,7 +191,7 @@ def _configs(study: Study, options, checkpoint, data) -> list:
         rows = len(data[task].sets["train"])
         limit = options.limit_train if (options.limit_train or rows) < rows else None  # else no row is left out
         config = RunConfig(task=task, data=data[task].digest, checkpoint=checkpoint.digest, batch_size=batch_size,
-                           peak_learning_rate=rate, epochs=study.epochs, limit_train=limit)
+                           peak_learning_rate=rate, epochs=study.epochs, limit_train=limit, dtype=options.dtype)
         if config.max_length > checkpoint.config["max_position_embeddings"]:
             raise UserError(f"the checkpoint {checkpoint.name} has {checkpoint.config['max_position_embeddings']} positions, "
                             f"fewer than the {config.max_length} tokens of the longest input; give another with --checkpoint")

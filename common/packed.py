@@ -11,24 +11,25 @@ import tensorflow as tf
 import tf_keras
 
 
-def classify(model, ids: tf.Tensor, mask: tf.Tensor, types: tf.Tensor, training: bool) -> tf.Tensor:
+def classify(model, ids: tf.Tensor, mask: tf.Tensor, types: tf.Tensor, training: bool, dtype: str = "float32") -> tf.Tensor:
     """What `model` gives for a padded batch.
 
     Args:
       model: a classifier of `common.model.build_classifier`, whose last layer computes [CLS] alone.
       ids, mask, types: int32 [rows, longest].
       training: whether dropout is on.
+      dtype: number format of the dense layers' products; everything else is float32.
 
     Returns:
       Logits, float32 [rows, outputs].
     """
-    layout = Layout(mask)
-    encoder = model._network
-    hidden = _embed(encoder, layout.to_tokens(ids), layout.to_tokens(types), layout, training)
+    layout, encoder = Layout(mask), model._network
+    forward = Forward(layout, training, tf.as_dtype(dtype))
+    hidden = forward.embed(encoder, layout.to_tokens(ids), layout.to_tokens(types))
     *inner, last = encoder._transformer_layers
     for block in inner:
-        hidden = _transform(block, hidden, layout, training)
-    cls = _transform_cls(last, hidden, layout, training)
+        hidden = forward.transform(block, hidden)
+    cls = forward.transform_cls(last, hidden)
     (dropout,) = (layer for layer in model.layers if isinstance(layer, tf_keras.layers.Dropout))
     return model.classifier(dropout(encoder._pooler_layer(cls), training=training))
 
@@ -87,46 +88,69 @@ class Layout:
         return tf.reshape(((row * heads)[:, None] + tf.range(heads)) * self.longest + self.positions[:, None], [-1])
 
 
-def _embed(encoder, ids, types, layout: Layout, training: bool) -> tf.Tensor:
-    """Word, position and type embeddings of the tokens, normalised."""
-    positions = encoder._position_embedding_layer._position_embeddings[:layout.longest]
-    embedded = encoder._embedding_layer(ids) + tf.gather(positions, layout.positions) + encoder._type_embedding_layer(types)
-    return _drop(encoder._embedding_dropout, _normalize(encoder._embedding_norm_layer, embedded), layout, training)
+class Forward:
+    """One forward pass through the layers of Model Garden's encoder.
 
+    Args:
+      layout: where the tokens are.
+      training: whether dropout is on.
+      dtype: number format of the dense layers' products.
+    """
 
-def _transform(block, hidden: tf.Tensor, layout: Layout, training: bool) -> tf.Tensor:
-    """An encoder layer (TransformerEncoderBlock.call) for all tokens, float32 [1, tokens, hidden]."""
-    attention = block._attention_layer
-    query = layout.to_heads(attention._query_dense(hidden))
-    attended = layout.from_heads(_attend(attention, query, hidden, layout, training))
-    attended = _drop(block._attention_dropout, attention._output_dense(attended), layout, training)
-    hidden = _normalize(block._attention_layer_norm, hidden + attended)
-    output = _drop(block._output_dropout, _feed_forward(block, hidden), layout, training)
-    return _normalize(block._output_layer_norm, hidden + output)
+    def __init__(self, layout: Layout, training: bool, dtype: tf.DType):
+        self.layout, self.training, self.dtype = layout, training, dtype
 
+    def embed(self, encoder, ids: tf.Tensor, types: tf.Tensor) -> tf.Tensor:
+        """Word, position and type embeddings of int32 [1, tokens], normalised: float32 [1, tokens, hidden]."""
+        positions = encoder._position_embedding_layer._position_embeddings[:self.layout.longest]
+        embedded = (encoder._embedding_layer(ids) + tf.gather(positions, self.layout.positions)
+                    + encoder._type_embedding_layer(types))
+        return self._drop(encoder._embedding_dropout, _normalize(encoder._embedding_norm_layer, embedded))
 
-def _transform_cls(block, hidden: tf.Tensor, layout: Layout, training: bool) -> tf.Tensor:
-    """The last encoder layer for [CLS] alone, float32 [rows, hidden]; keys and values are those of all tokens."""
-    attention = block._attention_layer
-    cls = tf.gather(tf.squeeze(hidden, 0), layout.firsts)[:, None]
-    query = tf.transpose(attention._query_dense(cls), [0, 2, 1, 3])
-    attended = tf.transpose(_attend(attention, query, hidden, layout, training), [0, 2, 1, 3])
-    attended = block._attention_dropout(attention._output_dense(attended), training=training)
-    cls = _normalize(block._attention_layer_norm, cls + attended)
-    output = block._output_dropout(_feed_forward(block, cls), training=training)
-    return _normalize(block._output_layer_norm, cls + output)[:, 0]
+    def transform(self, block, hidden: tf.Tensor) -> tf.Tensor:
+        """An encoder layer (TransformerEncoderBlock.call) for all tokens, float32 [1, tokens, hidden]."""
+        attention = block._attention_layer
+        query = self.layout.to_heads(self._dense(attention._query_dense, hidden))
+        attended = self._dense(attention._output_dense, self.layout.from_heads(self._attend(attention, query, hidden)))
+        hidden = _normalize(block._attention_layer_norm, hidden + self._drop(block._attention_dropout, attended))
+        output = self._drop(block._output_dropout, self._feed_forward(block, hidden))
+        return _normalize(block._output_layer_norm, hidden + output)
 
+    def transform_cls(self, block, hidden: tf.Tensor) -> tf.Tensor:
+        """The last encoder layer for [CLS] alone, float32 [rows, hidden]; keys and values are those of all tokens."""
+        attention = block._attention_layer
+        cls = tf.gather(tf.squeeze(hidden, 0), self.layout.firsts)[:, None]
+        query = tf.transpose(self._dense(attention._query_dense, cls), [0, 2, 1, 3])
+        attended = tf.transpose(self._attend(attention, query, hidden), [0, 2, 1, 3])
+        attended = block._attention_dropout(self._dense(attention._output_dense, attended), training=self.training)
+        cls = _normalize(block._attention_layer_norm, cls + attended)
+        output = block._output_dropout(self._feed_forward(block, cls), training=self.training)
+        return _normalize(block._output_layer_norm, cls + output)[:, 0]
 
-def _attend(attention, query: tf.Tensor, hidden: tf.Tensor, layout: Layout, training: bool) -> tf.Tensor:
-    """MultiHeadAttention._compute_attention of queries, float32 [rows, heads, places, width], to all tokens."""
-    key, value = layout.to_heads(attention._key_dense(hidden)), layout.to_heads(attention._value_dense(hidden))
-    scores = tf.matmul(query * (1 / math.sqrt(attention._key_dim)), key, transpose_b=True)
-    weights = attention._masked_softmax(scores, layout.mask[:, None])
-    return tf.matmul(attention._dropout_layer(weights, training=training), value)
+    def _attend(self, attention, query: tf.Tensor, hidden: tf.Tensor) -> tf.Tensor:
+        """MultiHeadAttention._compute_attention of queries, float32 [rows, heads, places, width], to all tokens."""
+        key, value = (self.layout.to_heads(self._dense(layer, hidden))
+                      for layer in (attention._key_dense, attention._value_dense))
+        scores = tf.matmul(query * (1 / math.sqrt(attention._key_dim)), key, transpose_b=True)
+        weights = attention._masked_softmax(scores, self.layout.mask[:, None])
+        return tf.matmul(attention._dropout_layer(weights, training=self.training), value)
 
+    def _feed_forward(self, block, hidden: tf.Tensor) -> tf.Tensor:
+        return self._dense(block._output_dense, gelu(self._dense(block._intermediate_dense, hidden)))
 
-def _feed_forward(block, hidden: tf.Tensor) -> tf.Tensor:
-    return block._output_dense(gelu(block._intermediate_dense(hidden)))
+    def _dense(self, layer, values: tf.Tensor) -> tf.Tensor:
+        """An EinsumDense with its products in the number format asked for, their sums with the bias in float32."""
+        if self.dtype == tf.float32:
+            return layer(values)
+        product = tf.einsum(layer.equation, tf.cast(values, self.dtype), tf.cast(layer.kernel, self.dtype))
+        return tf.cast(product, tf.float32) + layer.bias
+
+    def _drop(self, layer, values: tf.Tensor) -> tf.Tensor:
+        """Dropout of [1, tokens, width] with the mask that the layer would draw for the padded batch."""
+        if not self.training or not layer.rate:
+            return values
+        padded = tf.ones([self.layout.rows, self.layout.longest, values.shape[-1]])
+        return values * self.layout.to_tokens(layer(padded, training=True))
 
 
 @tf.custom_gradient
@@ -137,8 +161,7 @@ def gelu(x: tf.Tensor):
     """
     scale = math.sqrt(2 / math.pi)
     square = x * x
-    tanh = tf.tanh(x * (scale + scale * 0.044715 * square))
-    half = 0.5 + 0.5 * tanh
+    half = 0.5 + 0.5 * tf.tanh(x * (scale + scale * 0.044715 * square))
 
     def gradient(upstream):
         slope = (half - half * half) * (2 * scale + 6 * scale * 0.044715 * square)
@@ -148,12 +171,12 @@ def gelu(x: tf.Tensor):
 
 
 def _normalize(layer, x: tf.Tensor) -> tf.Tensor:
-    """LayerNormalization over the last axis, with its gradient in fewer passes over memory."""
+    """LayerNormalization over the last axis."""
     return _standardize(x, layer.epsilon) * layer.gamma + layer.beta
 
 
 def _standardize(x: tf.Tensor, epsilon: float) -> tf.Tensor:
-    """Zero mean and unit variance over the last axis.
+    """Zero mean and unit variance over the last axis, with its gradient in fewer passes over memory.
 
     Ba, Kiros, Hinton 2016, arXiv 1607.06450.
     """
@@ -170,10 +193,3 @@ def _standardize(x: tf.Tensor, epsilon: float) -> tf.Tensor:
         return result, gradient
 
     return standardize(x)
-
-
-def _drop(layer, values: tf.Tensor, layout: Layout, training: bool) -> tf.Tensor:
-    """Dropout of [1, tokens, width] with the mask that the layer would draw for the padded batch."""
-    if not training or not layer.rate:
-        return values
-    return values * layout.to_tokens(layer(tf.ones([layout.rows, layout.longest, values.shape[-1]]), training=True))

@@ -165,6 +165,7 @@ class Trainer:
 
         self.task = task
         self.steps_done = 0
+        self._dtype = job.config.dtype
         self.words = np.unique(np.concatenate([[0], *(each.ids for each in tokens.values())]))
         self._place = np.zeros(job.checkpoint.config["vocab_size"], np.int32)
         self._place[self.words] = np.arange(len(self.words))
@@ -254,7 +255,7 @@ class Trainer:
     def _logits(self, ids, mask, types):
         from common.packed import classify
 
-        return classify(self.model, ids, mask, types, training=False)
+        return classify(self.model, ids, mask, types, training=False, dtype=self._dtype)
 
     def _gradients(self, ids, mask, types, labels, rows, seed, step, piece):
         """Loss and gradients of a piece, as shares of the mean over `rows` rows."""
@@ -264,7 +265,7 @@ class Trainer:
 
         self.reset_masks(seed, step, piece)
         with tf.GradientTape() as tape:
-            logits = classify(self.model, ids, mask, types, training=True)
+            logits = classify(self.model, ids, mask, types, training=True, dtype=self._dtype)
             if self.task.is_regression:
                 losses = tf.square(logits[:, 0] - labels)
             else:

@@ -126,6 +126,19 @@ def test_packed_tokens_give_the_padded_model(tf, checkpoint, tokens, tmp_path, d
     np.testing.assert_allclose(trainer._logits(ids, mask, types), plain, atol=1e-6)
 
 
+def test_bfloat16_rounds_more_and_learns_the_same(tf, checkpoint, tokens, tmp_path):
+    losses = {}
+    for dtype in ("float32", "bfloat16"):
+        config = dataclasses.replace(CONFIG, dtype=dtype)
+        trainer = make_trainer(checkpoint, tokens, tmp_path, config)
+        trainer.start(config, 50, instance=0, mask_seed=1)
+        losses[dtype] = [trainer.step(tokens, rows) for rows in training_batches(np.arange(64), 16, 50, seed=1)]
+        assert {variable.dtype for variable in trainer.model.trainable_variables} == {tf.float32}
+    assert losses["float32"] != losses["bfloat16"]
+    np.testing.assert_allclose(losses["bfloat16"][:10], losses["float32"][:10], rtol=0.01)
+    assert losses["bfloat16"][-1] < 0.6 < losses["bfloat16"][0]
+
+
 def test_left_out_words_are_those_of_a_training_of_the_whole_table(tf, checkpoint, tokens, tmp_path):
     """50 steps at a high rate, words 150 to 199 in no text: only weight decay touches them."""
     from common import model
