@@ -1,10 +1,11 @@
 # make demo   builds the environment, runs a study and its report on a small sample (two minutes after installation)
 # make test   builds the environment if needed, checks style and passes the tests
+# make chaos  kills, stops, races and damages what runs, many times (half an hour); docs/reliability.md says what came of it
 # make lock   pins every package anew, from pyproject.toml (needs uv: pip install uv)
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN = .venv/bin
 
-.PHONY: demo test lock
+.PHONY: demo test chaos lock
 
 demo: .venv/ready
 	$(BIN)/python exp_bs_mrpc.py --demo
@@ -13,6 +14,9 @@ demo: .venv/ready
 test: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/python -m pytest
+
+chaos: .venv/ready
+	BERT_GLUE_CHAOS=1 $(BIN)/python -m pytest -s tests/test_chaos.py tests/test_schema.py::test_a_store_damaged_anywhere_is_refused_or_tells_the_truth
 
 lock:
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --all-extras pyproject.toml -o requirements.lock

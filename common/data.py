@@ -324,7 +324,7 @@ def only_one(path: Path):
 
 def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """An .npz file that is there whole or not at all."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.stem}-", suffix=".tmp")
     try:
         with os.fdopen(descriptor, "wb") as file:
             np.savez(file, **arrays)

@@ -1,9 +1,12 @@
 """Files and folders that are there whole or not at all."""
 import contextlib
+import glob
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+
+import psutil
 
 
 def replace_file(path: Path, content: bytes) -> None:
@@ -12,6 +15,10 @@ def replace_file(path: Path, content: bytes) -> None:
     Raises:
       OSError: it cannot be written; what was at `path` is still there.
     """
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.new"):
+        process = leftover.name.split(".")[-2]
+        if process.isdigit() and not psutil.pid_exists(int(process)):  # it was killed while it wrote
+            leftover.unlink(missing_ok=True)
     new = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
         with open(new, "wb") as file:

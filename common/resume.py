@@ -61,7 +61,10 @@ class SavedState:
         return about["losses"]
 
     def remove(self) -> None:
+        """Removes the state, and what a process left that was killed while it saved one."""
         self._path.unlink(missing_ok=True)
+        for leftover in self._path.parent.glob(f"{self._path.stem}-*.tmp"):
+            leftover.unlink(missing_ok=True)
 
     def _read(self) -> tuple[dict, list[np.ndarray]] | None:
         """What was saved, if it is whole and of this environment."""

@@ -7,6 +7,7 @@ import contextlib
 import os
 import random
 import signal
+import socket
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+import common.driver  # noqa: E402
+import common.store  # noqa: E402
 from common.cli import guarded  # noqa: E402
 from common.config import RunConfig  # noqa: E402
 from common.driver import Driver, stopping_on_sigterm  # noqa: E402
@@ -137,5 +140,12 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=float, default=0.1)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--fresh", action="store_true")
+    parser.add_argument("--host", help="the name of the machine that this pretends to be")
+    parser.add_argument("--lease", type=float, help="seconds")
     given = vars(parser.parse_args())
+    host, lease = given.pop("host"), given.pop("lease")
+    if host:
+        socket.gethostname = lambda: host
+    if lease:
+        common.store.LEASE_SECONDS, common.driver.HEARTBEAT_SECONDS = lease, lease / 4
     sys.exit(guarded(lambda: drive(**given), debug=False))
