@@ -110,6 +110,19 @@ def test_a_study_of_one_checkpoint(fill):
     assert "This is a sample" not in text and "mixes" not in text.replace("A comparison that mixes", "")
 
 
+def test_the_summary_has_every_verdict_and_the_recipe_its_settings(fill):
+    checkpoint = fill.checkpoint()
+    assert "The store holds no study that tests it." in report()
+    for size, correct in ((2, [310, 312, 311, 313]), (8, [306, 307, 305, 306]), (32, [300, 302, 301, 301])):
+        fill.cell(checkpoint, size, correct)
+    text = report()
+    assert row(text, "best accuracy at smaller batch sizes") == [
+        "best accuracy at smaller batch sizes", "mini", "MRPC dev", "**supported**", "[test](#batch-size-conclusion)"]
+    assert text.index('id="summary"') < text.index('id="input"') < text.index('id="recipe"') < text.index('id="batch-size"')
+    assert row(text, "schedule")[1].startswith("linear warm-up over the first 10 % of the steps, then linear decay to 0")
+    assert row(text, "split")[1].startswith("the official training rows, shuffled once: 95 % to train on, 5 % for validation")
+
+
 def test_pictures_are_linked_relatively_with_alternative_text_and_are_the_same_each_time(fill):
     checkpoint = fill.checkpoint()
     fill.cell(checkpoint, 2, [280, 285])

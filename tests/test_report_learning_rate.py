@@ -1,5 +1,6 @@
 """The report's section "Batch size and learning rate" on small stores: literal lines and numbers."""
 import os
+from pathlib import Path
 
 import pytest
 from test_report import GOOGLE, report, row
@@ -12,6 +13,10 @@ RATES = (1e-5, 1e-4, 2e-4, 3e-4)
 
 def section(text: str) -> str:
     return text.split('## <a id="learning-rate"></a>')[1].split('## <a id="batch-size"></a>')[0]
+
+
+def text_of_summary() -> str:
+    return Path("REPORT.md").read_text().split('<a id="input"></a>')[0]
 
 
 def conclusions(text: str) -> list[str]:
@@ -53,6 +58,11 @@ def test_mnli_has_a_table_and_a_figure_for_each_set_and_published_values_on_one(
     assert "Of this set nothing was published." in mismatched and "fits 9808 of the 9815 rows." in mismatched
     assert [name.split("-", 2)[2] for name in sorted(os.listdir("figures"))] == [
         "mini-mnli-dev-matched.png", "mini-mnli-dev-mismatched.png"]
+    summary = text_of_summary()
+    assert row(summary, "batch 64 is best at 1e-4, batch 128 between 1e-4 and 2e-4", "mini",
+               "MNLI dev_matched, batch 128")[3:] == ["**supported**", "[test](#learning-rate-best)"]
+    assert row(summary, "a larger batch may need a larger rate; qualitatively consistent with Smith and Le 2017", "mini",
+               "MNLI dev_mismatched")[3] == "**supported**"
     best, shift = conclusions(text)
     assert row(best, "mini", "dev_matched", "64")[3:] == [
         "16", "1e-4 (76.1 ± 0.4)", "2e-4 (75.4 ± 0.4)", "1e-4", "+0.70 [+0.25, +1.15], p = 0.009", "**supported**"]

@@ -4,7 +4,7 @@
     results.py     what is read of the store, cut into groups that may be compared
     remarks.py     what a reader must know beside the numbers of a group
     published.py   what was published, and on which rows
-    background.py  input, machines, definitions, references
+    background.py  what stands around the studies: summary, input, machines, recipe, definitions, references
     cells.py       how a cell is shown in tables and figures
     html.py        the same page as self-contained HTML
     sections.py    what the sections of the studies have in common
@@ -31,13 +31,17 @@ def build_report(store) -> tuple[str, dict[str, bytes]]:
     from common.report.results import read_results
 
     results = read_results(store)
+    studies = Page("")
+    for section in (all_glue, learning_rate, batch_size):
+        section.write(studies, results)
     page = Page(TITLE)
+    background.write_summary(page, studies.verdicts)
     background.write_input(page, results)
     background.write_machines(page, results)
+    background.write_recipe(page)
     background.write_definitions(page)
     dependencies.write(page)
-    for section in (all_glue, learning_rate, batch_size):
-        section.write(page, results)
+    page.append(studies)
     background.write_references(page)
     checkpoints = {results.configs[run.config].checkpoint for run in results.finished()}
     sample = any(background.is_demo(results.checkpoints[digest]) for digest in checkpoints)

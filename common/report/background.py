@@ -1,6 +1,8 @@
-"""What stands before the studies: the input, the machines and the words of the report."""
+"""What stands around the studies: the verdicts in one table, the input, the machines, the recipe, the words, the sources."""
+import dataclasses
 from collections import Counter
 
+from common.config import RunConfig
 from common.report.page import Page, count, escape, short, show_percent
 from common.report.published import GOOGLE_ARCHIVE, REFERENCES
 from common.report.results import Results
@@ -55,6 +57,40 @@ def write_machines(page: Page, results: Results) -> None:
                 "code", "finished runs"], sorted(rows))
     page.text(f"{count(len(rows), 'environment')}. A + behind the code's revision: files differed from it. A "
               "comparison that mixes environments says so.")
+
+
+def write_summary(page: Page, verdicts: list[list[str]]) -> None:
+    """Every verdict of the page in one table."""
+    page.heading("What the original concluded, and what these runs say", "summary")
+    if not verdicts:
+        page.text("The store holds no study that tests it.")
+        return
+    page.table(["conclusion of 2020", "checkpoint", "scored on", "these runs say", "how"], verdicts)
+    page.text("The published numbers are those of Google's BERT-mini, and a verdict on a stand-in is about that stand-in only. "
+              "*Undecided* says that so many runs cannot tell.")
+
+
+def write_recipe(page: Page) -> None:
+    """What every run does, from the defaults of the configuration."""
+    usual = {spec.name: spec.default for spec in dataclasses.fields(RunConfig)}
+    page.heading("Recipe", "recipe")
+    page.text("The recipe of the original, and of every run here. What a study varies, its section says; a heading names "
+              "whatever else differs.")
+    page.table(["setting", "value"], [
+        ["input", f"at most {usual['max_length']} WordPiece tokens with [CLS] and [SEP]; pairs are truncated longest first"],
+        ["split", f"the official training rows, shuffled once: {100 * (1 - usual['validation']):g} % to train on, "
+                  f"{100 * usual['validation']:g} % for validation; the official dev set is the evaluation set"],
+        ["head", "dropout, then one dense layer on the pooled output, truncated normal 0.02"],
+        ["dropout", f"{usual['dropout']:g} for hidden states, attention weights and head"],
+        ["optimizer", f"AdamW of Model Garden: beta1 {usual['beta_1']:g}, beta2 {usual['beta_2']:g}, epsilon "
+                      f"{usual['epsilon']:g}, weight decay {usual['weight_decay']:g} except LayerNorm and biases, gradient "
+                      f"clipped to global norm {usual['clip_norm']:g}"],
+        ["schedule", f"linear warm-up over the first {100 * usual['warmup']:g} % of the steps, then linear decay to "
+                     f"{usual['end_learning_rate']:g}, counted from the first step; *peak* is the rate that the warm-up aims at"],
+        ["steps of an epoch", "floor(training rows / batch size); reshuffled every epoch, the remainder dropped"],
+        ["validation", "after every epoch: the main metric and the loss"],
+        ["instances", "differ in the initial values of the head"],
+        ["number format", usual["dtype"]]])
 
 
 def write_definitions(page: Page) -> None:

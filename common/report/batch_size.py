@@ -15,6 +15,7 @@ STUDY = "bs_mrpc"
 COMMAND = "python exp_bs_mrpc.py --instances {}"
 VARIED = ("batch_size",)
 PUBLISHED = {"task": "MRPC", "epochs": 5, "peak_learning_rate": 2e-5}
+CONCLUSION = "best accuracy at smaller batch sizes"
 
 
 def write(page: Page, results: Results) -> None:
@@ -116,7 +117,7 @@ def _write_curves(page: Page, group: Group) -> None:
 def _write_conclusions(page: Page, groups: list[Group]) -> None:
     """The original's conclusion about batch size, tested against every group."""
     page.heading("The conclusion of the original, tested", "batch-size-conclusion", level=3)
-    page.text("The original concludes: **best accuracy at smaller batch sizes**. The test, for each checkpoint by "
+    page.text(f"The original concludes: **{CONCLUSION}**. The test, for each checkpoint by "
               "itself: the least-squares slope of the score on log2 of the batch size over all runs, in points for "
               "each doubling. Where its 95 % interval lies below 0 the conclusion is supported, above 0 contradicted, "
               "else undecided; undecided, too, where no batch size is above the majority class. Welch's test of the "
@@ -128,6 +129,8 @@ def _write_conclusions(page: Page, groups: list[Group]) -> None:
             scores = [(cell, [row.score for row in cell.scored(evaluation_set)]) for cell in group.cells]
             rows.append(_test_row(group, f"evaluation ({escape(evaluation_set)})", scores,
                                   is_hopeless(group, evaluation_set)))
+            page.verdict(CONCLUSION, rows[-1][0], f"{escape(group.task)} {escape(evaluation_set)}", rows[-1][-1],
+                         "batch-size-conclusion")
         scores = [(cell, cell.last_validation(group.metric)) for cell in group.cells]
         rows.append(_test_row(group, "validation, last epoch", scores, hopeless=False))
     page.table(["checkpoint", "score", "runs", "slope for each doubling, points", "smallest minus largest batch, "

@@ -17,6 +17,8 @@ COMMAND = "python exp_lr_mnli.py --instances {}"
 VARIED = ("batch_size", "peak_learning_rate")
 PUBLISHED = {"task": "MNLI", "epochs": 5}
 PUBLISHED_SET = "dev_matched"
+BEST_RATES = "batch 64 is best at 1e-4, batch 128 between 1e-4 and 2e-4"
+SHIFT = "a larger batch may need a larger rate"
 
 
 def write(page: Page, results: Results) -> None:
@@ -116,8 +118,11 @@ def _of_size(group: Group, size: int) -> list[Cell]:
 
 def _write_best_rates(page: Page, groups: list[Group]) -> None:
     """The original's conclusion about where the best rates lie, tested against every group."""
+    places = [(group, name, size) for group in groups for name in group.evaluation_sets
+              for size in sorted({cell.config.batch_size for cell in group.cells})]
+    rows = [_best_row(*place) for place in places]
     page.heading("The best rates of the original, tested", "learning-rate-best", level=3)
-    page.text("The original concludes on MNLI-m: **batch 64 is best at 1e-4, batch 128 between 1e-4 and 2e-4**. The "
+    page.text(f"The original concludes on MNLI-m: **{BEST_RATES}**. The "
               "test, for each checkpoint, task and set by itself: the rate of the highest mean is compared by Welch's "
               "test with every rate of the other side, which are the rates not named by the original if it is a named "
               "one, and the named ones if not. Where all of these 95 % intervals lie above 0 the conclusion is "
@@ -127,8 +132,11 @@ def _write_best_rates(page: Page, groups: list[Group]) -> None:
               "score and take no part; they are counted. On another task the verdict says whether the conclusion carries over.")
     page.table(["checkpoint", "set", "batch size", "runs", "best rate", "second best", "original's best",
                 "best minus nearest of the other side, points", "the conclusion is"],
-               [_best_row(group, name, size) for group in groups for name in group.evaluation_sets
-                for size in sorted({cell.config.batch_size for cell in group.cells})])
+               rows)
+    for (group, name, size), (title, *_, verdict) in zip(places, rows, strict=True):
+        if verdict != MISSING:
+            page.verdict(BEST_RATES, title, f"{escape(group.task)} {escape(name)}, batch {size}", verdict,
+                         "learning-rate-best")
 
 
 def _best_row(group: Group, evaluation_set: str, size: int) -> list[str]:
@@ -168,7 +176,11 @@ def judge_best(ranked: list[Cell], named: tuple[float, ...], evaluation_set: str
 def _write_shift(page: Page, groups: list[Group]) -> None:
     """The original's conclusion that a larger batch may need a larger rate, tested against every group."""
     page.heading("Does a larger batch need a larger rate?", "learning-rate-shift", level=3)
-    page.text("The original concludes: **a larger batch may need a larger rate**. If so, a higher rate does more for "
+    places = [(group, name) for group in groups for name in group.evaluation_sets]
+    rows = [_shift_row(*place) for place in places]
+    page.text(f"The original concludes: **{SHIFT}**, and the best accuracy is at smaller batch sizes with smaller rates. "
+              "It calls that qualitatively consistent with Smith and Le 2017, whose theory lets the best batch size grow in "
+              "proportion to the rate; the verdict is on that, too. If so, a higher rate does more for "
               "the larger batch. The test: the slope of the score on log2 of the rate, over the cells' means, and how "
               "much it rises with each doubling of the batch. That is a weighted sum of means, tested as Welch's, with "
               "Satterthwaite's degrees of freedom and no assumption of equal variances. Where the 95 % interval lies "
@@ -178,7 +190,10 @@ def _write_shift(page: Page, groups: list[Group]) -> None:
               "batch takes fewer steps; the study cannot tell that apart.")
     page.table(["checkpoint", "set", "batch sizes", "rates", "runs", "rise of the slope, points for each doubling of both",
                 "the conclusion is"],
-               [_shift_row(group, name) for group in groups for name in group.evaluation_sets])
+               rows)
+    for (group, name), (title, *_, verdict) in zip(places, rows, strict=True):
+        page.verdict(f"{SHIFT}; qualitatively consistent with Smith and Le 2017", title,
+                     f"{escape(group.task)} {escape(name)}", verdict, "learning-rate-shift")
 
 
 def _shift_row(group: Group, evaluation_set: str) -> list[str]:

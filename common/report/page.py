@@ -22,6 +22,8 @@ class Page:
     figures: dict[str, bytes] = field(default_factory=dict)
     """File name below `figures/` -> PNG."""
     contents: list[str] = field(default_factory=list)
+    verdicts: list[list[str]] = field(default_factory=list)
+    """Rows for the summary: conclusion, checkpoint, what was scored, verdict, link to the test."""
 
     def heading(self, text: str, anchor: str, level: int = 2) -> None:
         self.blocks.append(f'{"#" * level} <a id="{anchor}"></a>{text}')
@@ -46,6 +48,16 @@ class Page:
         self.figures[name] = to_png(ax)
         self.blocks.append(f"![{alt}](figures/{name})")
         self.blocks.append(f"*{caption}*")
+
+    def verdict(self, conclusion: str, checkpoint: str, scored: str, verdict: str, anchor: str) -> None:
+        """Notes for the summary what the test below `anchor` found."""
+        self.verdicts.append([conclusion, checkpoint, scored, verdict, f"[test](#{anchor})"])
+
+    def append(self, other: "Page") -> None:
+        """Puts another page's blocks behind this one's."""
+        self.blocks += other.blocks
+        self.contents += other.contents
+        self.figures |= other.figures
 
     def markdown(self, opening: Sequence[str]) -> str:
         """The whole page: title, opening paragraphs, contents, blocks."""
