@@ -94,9 +94,10 @@ def _child(sender, log: str, function, argument) -> None:
     try:
         result = function(argument, lambda progress: sender.send(("report", progress)))
         sender.send(("result", result))
-    except MemoryError:
-        sender.send(("error", "out of memory", traceback.format_exc()))
     except Exception as error:
+        if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":  # Python's, or TensorFlow's
+            sender.send(("error", "out of memory: try fewer --workers or a smaller batch", traceback.format_exc()))
+            return
         text = str(error).strip().splitlines()
         sender.send(("error", f"{type(error).__name__}: {text[0] if text else ''}".removeprefix("UserError: "),
                      traceback.format_exc()))

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import os
 import random
+import resource
 import signal
 import socket
 import sys
@@ -100,7 +101,8 @@ class Training:
 
 
 def behave(config: RunConfig) -> None:
-    """Mischief by batch size: 3 ends the process, 5 is killed, 7 raises, 9 has no memory, 11 never ends."""
+    """Mischief by batch size: 3 ends the process, 5 is killed, 7 raises, 9 has no memory, 11 never ends, 13 is TensorFlow's
+    lack of memory."""
     if config.batch_size == 3:
         os._exit(3)
     elif config.batch_size == 5:
@@ -108,9 +110,12 @@ def behave(config: RunConfig) -> None:
     elif config.batch_size == 7:
         raise ValueError("seven is\nright out")
     elif config.batch_size == 9:
-        raise MemoryError
+        resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
+        bytearray(8 << 30)
     elif config.batch_size == 11:
         time.sleep(600)
+    elif config.batch_size == 13:
+        raise type("ResourceExhaustedError", (Exception,), {})("OOM when allocating tensor with shape[30522,256]")
 
 
 def drive(folder: Path, batch_sizes, instances: int, seconds: float, workers: int, fresh: bool) -> int:

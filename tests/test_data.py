@@ -269,14 +269,14 @@ def mutate(rng, content: bytes) -> bytes:
     return content[:place] + rng.choice([b"", b"\n", b" ", b"\t"]) + content[place + 1:]
 
 
-@pytest.mark.parametrize("task", ["MRPC", "CoLA", "SST-2", "STS-B", "MNLI", "SNLI", "QNLI"])
+@pytest.mark.parametrize("task", [task for task in EXPECTED if not TASKS[task].skip_broken])
 def test_a_file_damaged_in_one_place_is_refused_or_keeps_its_rows(tmp_path, task):
     """Two places can make one row of two (a lost tab and a lost line end): the official row count is there for that."""
     content, labels, _ = EXPECTED[task]
     content += 2 * content[0 if task == "CoLA" else content.index("\n") + 1:]
     rng = random.Random(task)
     outcomes = Counter()
-    for _ in range(500):
+    for _ in range(560):  # more than 5,000 in all
         try:
             outcomes[len(read(tmp_path, task, mutate(rng, content.encode())))] += 1
         except UserError as error:

@@ -399,16 +399,26 @@ def test_a_stopped_driver_gives_back_what_it_holds(tmp_path, sql, number, status
 
 
 def test_dying_workers_cost_their_own_run_only(tmp_path, sql):
-    returned, output, errors = finish(start(tmp_path, "--batch-sizes", 2, 3, 5, 7, 9, 16, "--instances", 1, "--fresh"))
+    returned, output, errors = finish(start(tmp_path, "--batch-sizes", 2, 3, 5, 7, 9, 13, 16, "--instances", 1, "--fresh"))
     assert returned == 1
     assert errors == ""
     assert output.splitlines() == [
         "3: its process ended with exit status 3",
         "5: its process was killed (signal 9), perhaps for lack of memory: try fewer --workers",
         "7: ValueError: seven is",
-        "9: out of memory"]
+        "9: out of memory: try fewer --workers or a smaller batch",
+        "13: out of memory: try fewer --workers or a smaller batch"]
     assert sql(f"SELECT batch_size, status {FROM_RUNS}") == [
-        (2, "done"), (3, "failed"), (5, "failed"), (7, "failed"), (9, "failed"), (16, "done")]
+        (2, "done"), (3, "failed"), (5, "failed"), (7, "failed"), (9, "failed"), (13, "failed"),
+        (16, "done")]
+
+
+def test_a_run_whose_process_crashes_three_times_is_left_alone(tmp_path, sql):
+    for failures in (1, 2, 3, 3):
+        _, _, errors = finish(start(tmp_path, "--batch-sizes", 2, 3, "--instances", 1, "--fresh", "--seconds", 0))
+        assert errors == ""
+        assert sql(f"SELECT batch_size, failures {FROM_RUNS}") == [(2, 0), (3, failures)]
+    assert Training(tmp_path / "runs").count("begun") == {(2, 0): 1, (3, 0): 3}
 
 
 def test_workers_end_with_a_killed_driver(tmp_path):

@@ -2,6 +2,7 @@
 import dataclasses
 import json
 import os
+import resource
 import shutil
 import signal
 import zipfile
@@ -158,6 +159,20 @@ def test_a_state_that_cannot_be_trusted_is_not_used(processes, killed, tmp_path,
             about |= {"environment": "e" * 64, "digest": digest_of(variables)}
         np.savez(path, **(content | {"about": np.array(json.dumps(about))}))
     assert measured(processes.submit(train_run, job).result()) == expected
+
+
+def train_without_room(job, report):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+    return train_run(job)
+
+
+def test_a_disk_without_room_for_the_state_costs_no_run(processes, killed, tmp_path):
+    job, expected = killed
+    for folder in ("tokens", "weights", "checkpoints"):
+        if (job.cache / folder).exists():
+            shutil.copytree(job.cache / folder, tmp_path / folder)
+    assert measured(processes.submit(train_without_room, dataclasses.replace(job, cache=tmp_path)).result()) == expected
+    assert list((tmp_path / "resume").iterdir()) == []
 
 
 def test_a_restore_that_misses_a_variable_is_noticed(processes, killed):
