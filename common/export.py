@@ -106,7 +106,9 @@ class Classifier:
             (new / "classifier.json").write_text(json.dumps(about, indent=2, sort_keys=True) + "\n")
 
     def _logits(self, ids, mask, types):
-        return self._model({"input_word_ids": ids, "input_mask": mask, "input_type_ids": types}, training=False)
+        from common.packed import classify
+
+        return classify(self._model, ids, mask, types, training=False, dtype=self.about["config"]["dtype"])
 
 
 def take_classifier(trainer, job, evaluations: Sequence[dict] = ()) -> Classifier:

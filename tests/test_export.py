@@ -102,7 +102,8 @@ def test_training_again_gives_the_same_weights(processes, kept, sample):
 
 
 def test_a_regression_and_a_task_of_single_texts(processes, sample, tf):
-    jobs = [make_job(sample, task, Keep(models=sample / "models"), epochs=2) for task in ("STS-B", "SST-2")]
+    jobs = [make_job(sample, task, Keep(models=sample / "models"), epochs=2, dtype=dtype)
+            for task, dtype in (("STS-B", "float32"), ("SST-2", "bfloat16"))]
     for future in [processes.submit(train_run, job) for job in jobs]:
         future.result()
     score, label = [load_classifier(job.keep.models / name_folder(job.config, 1)) for job in jobs]
