@@ -11,6 +11,7 @@ import math
 import os
 import sqlite3
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -37,6 +38,8 @@ from common.tasks import METRICS
 
 LEASE_SECONDS = 120
 """After this long without a heartbeat a run that is held on another machine may be taken over."""
+BUSY_SECONDS = 60
+"""How long an SQLite store that another program holds locked is waited for."""
 CHECKED_BYTES = 16 << 20
 """An SQLite file up to this size is searched for damage whenever it is opened, which takes a fifth of a second at most."""
 
@@ -103,6 +106,7 @@ class Store:
         if self.engine.dialect.name == "sqlite":
             sa.event.listen(self.engine, "connect", _prepare_sqlite)
             sa.event.listen(self.engine, "begin", _begin_sqlite)
+            sa.event.listen(self.engine, "commit", _commit_sqlite)
 
     @property
     def name(self) -> str:
@@ -395,19 +399,41 @@ class Store:
 
 def _engine_options(url: sa.URL) -> dict:
     if url.get_backend_name() == "sqlite":
-        return {"connect_args": {"timeout": 60}}
+        return {"connect_args": {"timeout": 1}}
     return {"pool_pre_ping": True}
 
 
 def _prepare_sqlite(connection, _record) -> None:
     connection.isolation_level = None  # else the driver begins transactions late, behind SQLAlchemy's back
-    connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA synchronous = FULL")
+    for setting in ("foreign_keys = ON", "synchronous = FULL"):
+        _wait_for_lock(connection.execute, f"PRAGMA {setting}")
 
 
 def _begin_sqlite(connection) -> None:
     # A write must hold the lock before it reads what it will change; a late upgrade of the lock fails as "locked".
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("writes") else "BEGIN")
+    if connection.get_execution_options().get("writes"):
+        _wait_for_lock(connection.exec_driver_sql, "BEGIN IMMEDIATE")
+    else:
+        connection.exec_driver_sql("BEGIN")
+        # The lock that BEGIN leaves to the first query:
+        _wait_for_lock(connection.exec_driver_sql, "SELECT 1 FROM sqlite_master LIMIT 1")
+
+
+def _commit_sqlite(connection) -> None:
+    if connection.get_execution_options().get("writes"):
+        _wait_for_lock(connection.exec_driver_sql, "COMMIT")  # readers may hold it up; then the transaction stays as it is
+
+
+def _wait_for_lock(execute, statement: str) -> None:
+    """Tries a statement again while the store is locked: SQLite itself waits a second at most, for it hears no Ctrl-C."""
+    until = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            execute(statement)
+            return
+        except (sa.exc.OperationalError, sqlite3.OperationalError) as error:
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise
 
 
 def _insert_new(connection, table: sa.Table, rows: list[dict]) -> None:

@@ -302,11 +302,12 @@ def test_bert_mini_gives_the_same_bits_in_any_worker_and_order(tmp_path):
     digest = load_glue(TASKS["MRPC"], folder).digest
     jobs = [Job(make_config(data=digest, checkpoint=checkpoint.digest, batch_size=size, steps=10), instance, checkpoint, folder,
                 tmp_path) for size, instance in ((8, 0), (32, 0), (32, 1))]
-    digests = []
+    measured = []
     for workers, order in ((1, jobs), (3, jobs[::-1]), (1, jobs[::-1])):
         with FreshProcesses(workers) as processes:
-            results = {job: processes.submit(train_run, job) for job in order}
-            digests.append([(results[job].result().measurements, results[job].result().evaluations) for job in jobs])
-    assert digests[0] == digests[1] == digests[2]
-    assert len({repr(result) for result in digests[0]}) == 3
+            results = [processes.submit(train_run, job) for job in order]
+            found = [(each.result().measurements, each.result().evaluations) for each in results]
+            measured.append(found if order == jobs else found[::-1])
+    assert measured[0] == measured[1] == measured[2]
+    assert len({repr(result) for result in measured[0]}) == 3
     tell("three runs of BERT-mini's size in other workers and order", 9, "curves and scores bit-equal")

@@ -148,7 +148,7 @@ def test_an_upgrade_killed_after_any_statement_was_done_or_not(old, tmp_path):
     before, was, content = views(old), version(old), old.read_bytes()
     for number in range(1, 100):
         code = in_a_fork(killed_at, old, number)
-        assert version(old) == (was if code else VERSION)
+        assert version(old) in ((was, VERSION) if code else (VERSION,))
         assert views(old) == before
         assert ask(old, "PRAGMA integrity_check") == [("ok",)]
         if code == 0:

@@ -1,4 +1,5 @@
 """The results store: its constraints, its views, and who may write what when several processes share it."""
+import contextlib
 import math
 import os
 import shutil
@@ -6,6 +7,8 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -485,7 +488,7 @@ def test_a_store_that_cannot_be_written_can_still_be_read(planned, config, owner
 
 
 def test_a_locked_store_is_waited_for_and_then_named(planned, config, tmp_path, monkeypatch):
-    monkeypatch.setattr("common.store._engine_options", lambda url: {"connect_args": {"timeout": 0.2}})
+    monkeypatch.setattr("common.store.BUSY_SECONDS", 0.2)
     impatient = Store(tmp_path / "results.db")
     holder = sqlite3.connect(tmp_path / "results.db", isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
@@ -499,6 +502,42 @@ def test_a_locked_store_is_waited_for_and_then_named(planned, config, tmp_path, 
     plan(impatient, [config], 2)
     assert len(impatient.where_status(config)) == 2
     impatient.close()
+
+
+def test_a_run_is_recorded_once_the_store_is_no_longer_locked(planned, config, owner, tmp_path, sql):
+    """Another program writes for some seconds, then a third one reads for some; `make chaos` gives them 40 seconds."""
+    claim = planned.find_claim(config, 0, owner)
+    seconds = 20 if os.environ.get("BERT_GLUE_CHAOS") else 1.5
+
+    def hold():
+        for begin in ("BEGIN EXCLUSIVE", "BEGIN"):
+            with contextlib.closing(sqlite3.connect(tmp_path / "results.db", isolation_level=None, timeout=60)) as holder:
+                holder.execute(begin)
+                holder.execute("SELECT * FROM runs").fetchall()
+                held.set()
+                time.sleep(seconds)
+
+    held, began = threading.Event(), time.monotonic()
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait()
+    planned.record(claim, owner, make_result(0.75))
+    assert time.monotonic() - began > seconds
+    thread.join()
+    assert sql("SELECT status, score FROM results") == [("done", 0.75)]
+
+
+def test_ctrl_c_is_heard_while_the_store_is_locked(planned, tmp_path):
+    with contextlib.closing(sqlite3.connect(tmp_path / "results.db", isolation_level=None)) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        process = subprocess.Popen([sys.executable, HERE / "stand_in.py", tmp_path], stderr=subprocess.PIPE, text=True)
+        time.sleep(3)
+        assert process.poll() is None
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=60) == (None, "stopped; what was finished is in the store, call again to go on\n")
+        assert time.monotonic() - began < 5
+        assert process.returncode == 130
 
 
 def test_a_full_disk_leaves_no_half_of_a_result(planned, config, owner, sql):
