@@ -1,5 +1,6 @@
 """Runs that are in the store already and are trained once more, for what is to be kept of them; the store stays as it is."""
 import dataclasses
+from collections.abc import Sequence
 
 from common.config import RunConfig
 from common.keep import Keep
@@ -7,15 +8,20 @@ from common.store import Claim
 from common.study import Need
 
 
-def find_again(keep: Keep, store, needs: list[Need]) -> list[Need]:
-    """The runs that are in the store, but of which something to keep is missing; diverged ones have nothing to keep."""
+def find_again(keep: Keep, store, needs: list[Need], failures: Sequence[tuple] = ()) -> list[Need]:
+    """The runs that are in the store, but of which something to keep is missing; diverged ones have nothing to keep.
+
+    Args:
+      failures: (configuration, instance, error) of runs that are to be left alone, since this call has failed with them.
+    """
     if not keep.anything or store is None:
         return []
+    failed = {(config, number) for config, number, _ in failures}
     found = []
     for need in needs:
         status = store.where_status(need.config)
         lacking = [number for number in need.wanted if number in status and status[number][0] == "done"
-                   and keep.lacks(need.config, number)]
+                   and (need.config, number) not in failed and keep.lacks(need.config, number)]
         found.append(dataclasses.replace(need, missing=lacking, given_up=[]))
     return [need for need in found if need.missing]
 

@@ -48,10 +48,10 @@ def build_parser(study: Study, doc: str, grids: dict[str, Study]) -> argparse.Ar
                        help="accept files whose row counts differ from the official ones")
     given.add_argument("--demo", action="store_true", help="run on a small made-up sample, all of it in demo/")
     kept = parser.add_argument_group("what to keep")
-    kept.add_argument("--save-models", type=Path, metavar="FOLDER",
+    kept.add_argument("--save-models", type=_folder, metavar="FOLDER",
                       help="have the fine-tuned classifier of every instance there; a run that is in the store without it "
                            "is trained again")
-    kept.add_argument("--predict-test", type=Path, metavar="FOLDER",
+    kept.add_argument("--predict-test", type=_folder, metavar="FOLDER",
                       help="have every instance's predictions of the test sets there, in the files that the GLUE server "
                            "takes (none for SNLI); a run that is in the store without them is trained again, "
                            "unless --save-models names the folder of its classifier")
@@ -209,7 +209,7 @@ def _train(store, outbox, needs, workers: int, options, keep, make_job) -> int:
 
     given_up = [(need.config, number) for need in needs for number in need.given_up]
     failures = _drive(store, outbox, needs, workers, options, make_job, train_run)
-    again = [] if failures and options.fail_fast else find_again(keep, store, needs)
+    again = [] if failures and options.fail_fast else find_again(keep, store, needs, failures)
     if again:
         unwritten = Unwritten(store)
         failures += _drive(unwritten, unwritten, again, workers, options, make_job, keep_again,
@@ -295,6 +295,11 @@ def _default_workers(cores: int, threads: int) -> int:
     import psutil
 
     return max(1, min(cores // threads, int(psutil.virtual_memory().available / 1.5e9)))
+
+
+def _folder(text: str) -> Path:
+    """A folder that a worker finds wherever it works."""
+    return Path(text).expanduser().absolute()
 
 
 def _whole(what: str):

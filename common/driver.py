@@ -123,6 +123,9 @@ class Driver:
                     self.store.record(claim, self.owner, future.result())
                     self.outbox.remove(claim.config, claim.instance)
                     self.display.finished(claim, future.result())
+                    if future.result().not_kept:
+                        self.failures.append((claim.config, claim.instance, WorkerError(
+                            f"its numbers are in the store, but {future.result().not_kept}; mend that and call again")))
                 else:
                     self.store.fail(claim, self.owner, str(error))
                     self._fail(claim.config, claim.instance, error)

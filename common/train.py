@@ -54,6 +54,8 @@ class RunResult:
     """(split, metric, step, epoch, value)"""
     evaluations: list[dict] = field(default_factory=list)
     """One row for each evaluation set, named as the columns of the store."""
+    not_kept: str = ""
+    """Why what was to be kept of the run could not be written."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,10 @@ def train_run(job: Job, report: Callable[[Progress], None] = lambda progress: No
         result.evaluations.clear()
     elif job.keep.anything:
         report(Progress(trainer.steps_done, trainer.steps_done, "keeping"))
-        job.keep.write(take_classifier(trainer, job, result.evaluations), job)
+        try:
+            job.keep.write(take_classifier(trainer, job, result.evaluations), job)
+        except OSError as error:  # a full disk must not cost the numbers
+            result.not_kept = f"{error.filename or 'a file'} cannot be written ({error.strerror or error})"
     result.total_seconds += time.monotonic() - began
     saved.remove()
     return result

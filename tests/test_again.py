@@ -8,6 +8,7 @@ from stand_in import Silence, make_config, make_result, plan
 from common.again import Unwritten, find_again
 from common.driver import Driver
 from common.keep import Keep, name_folder
+from common.outbox import Outbox
 from common.study import find_needs
 
 
@@ -28,6 +29,7 @@ def test_what_is_asked_for_and_not_there_is_found(store, config, owner, tmp_path
     needs = find_needs(store, [config], 4)
     assert [need.missing for need in find_again(keep, store, needs)] == [[1]]
     assert needs[0].missing == [3]
+    assert find_again(keep, store, needs, [(config, 1, OSError("disk is full"))]) == []
     assert find_again(Keep(), store, needs) == []
     assert find_again(keep, None, needs) == []
 
@@ -56,6 +58,17 @@ def test_a_failure_while_training_again_is_told_and_not_stored(store, config, ow
     driver = drive(Unwritten(store), [dataclasses.replace(need, missing=[0])], fail)
     assert [(number, str(error)) for _, number, error in driver.failures] == [(0, "disk is full")]
     assert store.where_status(config)[0][0] == "done"
+
+
+def test_numbers_are_stored_when_the_classifier_could_not_be_kept(store, config, tmp_path):
+    needs = plan(store, [config], 1)
+    with ThreadPoolExecutor(1) as executor:
+        driver = Driver(store, executor, 1, lambda *job: job, Silence(), outbox=Outbox(tmp_path, "s"),
+                        train=lambda job: make_result(not_kept="/models/a cannot be written (No space left on device)"))
+        driver.run(needs)
+    assert store.where_status(config)[0][0] == "done"
+    assert [str(error) for _, _, error in driver.failures] == [
+        "its numbers are in the store, but /models/a cannot be written (No space left on device); mend that and call again"]
 
 
 def test_folders_are_named_after_the_run():

@@ -142,3 +142,9 @@ def test_a_task_and_a_study_are_added_by_the_words_of_the_document(tmp_path):
         ("SciTail", "dev", 20, 32)]
     assert ask(tmp_path / "results.db", "select distinct study from studies") == [("lr_scitail",)]
     assert call("exp_allglue.py", "--tasks", "SciTail", "--dry-run").returncode == 0
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/queries.md", "docs/extending.md"])
+def test_links_to_files_lead_somewhere(document):
+    targets = re.findall(r"\]\((?!http|#)([^)#]+)", (ROOT / document).read_text())
+    assert [target for target in targets if not (ROOT / document).parent.joinpath(target).exists()] == []

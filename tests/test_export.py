@@ -115,6 +115,13 @@ def test_a_regression_and_a_task_of_single_texts(processes, sample, tf):
         score.probabilities([("a", "b")])
 
 
+def test_a_folder_that_cannot_be_written_does_not_cost_the_numbers(processes, sample):
+    (sample / "file").write_text("no folder")
+    result = processes.submit(train_run, make_job(sample, keep=Keep(models=sample / "file"), limit_train=40)).result()
+    assert len(result.evaluations) == 1
+    assert result.not_kept.startswith(f"{sample}/file") and "cannot be written (" in result.not_kept
+
+
 def test_a_run_that_diverges_keeps_nothing(processes, sample):
     job = make_job(sample, keep=Keep(models=sample / "diverged"), peak_learning_rate=1e30, clip_norm=1e30)
     assert processes.submit(train_run, job).result().diverged

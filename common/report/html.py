@@ -15,7 +15,7 @@ h1 { margin-top: 0; } h2 { border-bottom: 1px solid var(--line); padding-bottom:
 table { border-collapse: collapse; font-size: 0.9rem; font-variant-numeric: tabular-nums; }
 th, td { border: 1px solid var(--line); padding: 0.3em 0.6em; text-align: left; vertical-align: top; }
 th { background: var(--soft); }
-td { min-width: 3em; overflow-wrap: anywhere; }
+td { min-width: 3em; }
 img { max-width: 100%; height: auto; background: white; }
 pre { overflow-x: auto; padding: 0.8em; background: var(--soft); line-height: 1.3; }
 blockquote { margin: 1em 0; padding: 0.1em 1em; border-left: 0.3em solid #c60; background: var(--soft); }
