@@ -1,0 +1,43 @@
+"""What the benchmark makes of its measurements."""
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "bench"))
+
+import contestant  # noqa: E402
+import speed  # noqa: E402
+
+MACHINE = {"processor": "Zen 4", "cores": 2, "platform": "Linux", "tensorflow": "2.20.0"}
+
+
+def test_work_of_a_row():
+    """One layer, hidden 2, inner 8, 10 tokens: 2 x 10 x (4 x 4 + 2 x 16) + 4 x 100 x 2 = 1760 forward, three times in all."""
+    bert = {"hidden_size": 2, "intermediate_size": 8, "num_hidden_layers": 1}
+    assert speed.useful_gflop(bert, np.array([10, 10])) == pytest.approx(3 * 1760 / 1e9)
+
+
+def test_ratios_are_of_whole_epochs_and_of_medians():
+    seconds = {"ours": {"2": [[0.01, 0.001], [0.01, 0.001], [9.0, 9.0]], "8": [[0.005, 0.001]] * 3},
+               "fixed": {"2": [[0.04, 0.004]] * 3, "8": [[0.045, 0.009]] * 3}}
+    page = speed.write_table({"machine": MACHINE, "rows": 256, "repeats": 3, "peak_gflops": 200.0,
+                              "useful_gflop_of_a_row": 1.0, "seconds": seconds})
+    assert "| Hugging Face, padding to 128 | 6.00" in page  # the geometric mean of 4 and 9
+    line = next(line for line in page.splitlines() if line.startswith("| this project") and "| 2 " in line)
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    assert cells == ["this project", "2", "100", "35.3", "35.3 to 35037.0", "50", "1.00"]
+
+
+def test_peers_get_the_same_rows(tmp_path):
+    np.savez(tmp_path / "rows.npz", **{"dev/ids": np.array([2, 7, 3, 8, 3, 2, 9, 3]), "dev/ends": np.array([0, 5, 8]),
+                                       "dev/firsts": np.array([3, 3]), "dev/labels": np.array([1, 0])})
+    rows = contestant.Rows(tmp_path, "dev")
+    assert rows.encode(0) == {"input_ids": [2, 7, 3, 8, 3], "token_type_ids": [0, 0, 0, 1, 1], "label": 1}
+    padded = rows.padded([1, 0])
+    assert padded["ids"].shape == (2, 128)
+    assert padded["ids"][:, :6].tolist() == [[2, 9, 3, 0, 0, 0], [2, 7, 3, 8, 3, 0]]
+    assert padded["mask"].sum(axis=1).tolist() == [3, 5]
+    assert padded["types"][:, :6].tolist() == [[0, 0, 0, 0, 0, 0], [0, 0, 0, 1, 1, 0]]
+    assert padded["labels"].tolist() == [0, 1]
