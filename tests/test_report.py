@@ -117,7 +117,7 @@ def test_the_summary_has_every_verdict_and_the_recipe_its_settings(fill):
         fill.cell(checkpoint, size, correct)
     text = report()
     assert row(text, "best accuracy at smaller batch sizes") == [
-        "best accuracy at smaller batch sizes", "mini", "MRPC dev", "**supported**", "[test](#batch-size-conclusion)"]
+        "best accuracy at smaller batch sizes", "mini", "MRPC dev", "12", "**supported**", "[test](#batch-size-conclusion)"]
     assert text.index('id="summary"') < text.index('id="input"') < text.index('id="recipe"') < text.index('id="batch-size"')
     assert row(text, "schedule")[1].startswith("linear warm-up over the first 10 % of the steps, then linear decay to 0")
     assert row(text, "split")[1].startswith("the official training rows, shuffled once: 95 % to train on, 5 % for validation")

@@ -60,9 +60,9 @@ def test_mnli_has_a_table_and_a_figure_for_each_set_and_published_values_on_one(
         "mini-mnli-dev-matched.png", "mini-mnli-dev-mismatched.png"]
     summary = text_of_summary()
     assert row(summary, "batch 64 is best at 1e-4, batch 128 between 1e-4 and 2e-4", "mini",
-               "MNLI dev_matched, batch 128")[3:] == ["**supported**", "[test](#learning-rate-best)"]
+               "MNLI dev_matched, batch 128")[3:] == ["16", "**supported**", "[test](#learning-rate-best)"]
     assert row(summary, "a larger batch may need a larger rate; qualitatively consistent with Smith and Le 2017", "mini",
-               "MNLI dev_mismatched")[3] == "**supported**"
+               "MNLI dev_mismatched")[3:5] == ["32", "**supported**"]
     best, shift = conclusions(text)
     assert row(best, "mini", "dev_matched", "64")[3:] == [
         "16", "1e-4 (76.1 ± 0.4)", "2e-4 (75.4 ± 0.4)", "1e-4", "+0.70 [+0.25, +1.15], p = 0.009", "**supported**"]

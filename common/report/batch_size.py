@@ -129,7 +129,8 @@ def _write_conclusions(page: Page, groups: list[Group]) -> None:
             scores = [(cell, [row.score for row in cell.scored(evaluation_set)]) for cell in group.cells]
             rows.append(_test_row(group, f"evaluation ({escape(evaluation_set)})", scores,
                                   is_hopeless(group, evaluation_set)))
-            page.verdict(CONCLUSION, rows[-1][0], f"{escape(group.task)} {escape(evaluation_set)}", rows[-1][-1],
+            title, _, runs, *_, verdict = rows[-1]
+            page.verdict(CONCLUSION, title, f"{escape(group.task)} {escape(evaluation_set)}", runs, verdict,
                          "batch-size-conclusion")
         scores = [(cell, cell.last_validation(group.metric)) for cell in group.cells]
         rows.append(_test_row(group, "validation, last epoch", scores, hopeless=False))

@@ -133,9 +133,9 @@ def _write_best_rates(page: Page, groups: list[Group]) -> None:
     page.table(["checkpoint", "set", "batch size", "runs", "best rate", "second best", "original's best",
                 "best minus nearest of the other side, points", "the conclusion is"],
                rows)
-    for (group, name, size), (title, *_, verdict) in zip(places, rows, strict=True):
+    for (group, name, size), (title, _, _, runs, *_, verdict) in zip(places, rows, strict=True):
         if verdict != MISSING:
-            page.verdict(BEST_RATES, title, f"{escape(group.task)} {escape(name)}, batch {size}", verdict,
+            page.verdict(BEST_RATES, title, f"{escape(group.task)} {escape(name)}, batch {size}", runs, verdict,
                          "learning-rate-best")
 
 
@@ -191,9 +191,9 @@ def _write_shift(page: Page, groups: list[Group]) -> None:
     page.table(["checkpoint", "set", "batch sizes", "rates", "runs", "rise of the slope, points for each doubling of both",
                 "the conclusion is"],
                rows)
-    for (group, name), (title, *_, verdict) in zip(places, rows, strict=True):
+    for (group, name), (title, _, _, _, runs, *_, verdict) in zip(places, rows, strict=True):
         page.verdict(f"{SHIFT}; qualitatively consistent with Smith and Le 2017", title,
-                     f"{escape(group.task)} {escape(name)}", verdict, "learning-rate-shift")
+                     f"{escape(group.task)} {escape(name)}", runs, verdict, "learning-rate-shift")
 
 
 def _shift_row(group: Group, evaluation_set: str) -> list[str]:

@@ -23,7 +23,7 @@ class Page:
     """File name below `figures/` -> PNG."""
     contents: list[str] = field(default_factory=list)
     verdicts: list[list[str]] = field(default_factory=list)
-    """Rows for the summary: conclusion, checkpoint, what was scored, verdict, link to the test."""
+    """Rows for the summary: conclusion, checkpoint, what was scored, runs, verdict, link to the test."""
 
     def heading(self, text: str, anchor: str, level: int = 2) -> None:
         self.blocks.append(f'{"#" * level} <a id="{anchor}"></a>{text}')
@@ -49,9 +49,9 @@ class Page:
         self.blocks.append(f"![{alt}](figures/{name})")
         self.blocks.append(f"*{caption}*")
 
-    def verdict(self, conclusion: str, checkpoint: str, scored: str, verdict: str, anchor: str) -> None:
-        """Notes for the summary what the test below `anchor` found."""
-        self.verdicts.append([conclusion, checkpoint, scored, verdict, f"[test](#{anchor})"])
+    def verdict(self, conclusion: str, checkpoint: str, scored: str, runs: str, verdict: str, anchor: str) -> None:
+        """Notes for the summary what the test below `anchor` found, on how many runs."""
+        self.verdicts.append([conclusion, checkpoint, scored, runs, verdict, f"[test](#{anchor})"])
 
     def append(self, other: "Page") -> None:
         """Puts another page's blocks behind this one's."""
