@@ -110,12 +110,12 @@ class Store:
 
     @property
     def name(self) -> str:
-        """The address with any password hidden."""
-        return self.url.render_as_string(hide_password=True) if "://" in self.address else self.address
+        """The address without what may be secret: the password, and the options behind a question mark."""
+        return self.url.set(query={}).render_as_string() if "://" in self.address else self.address
 
     @property
     def full_name(self) -> str:
-        """The address without a password, the same from whatever folder a file is named."""
+        """The same for this store from whatever folder a file is named; never to be shown, it may hold what is secret."""
         if self.url.get_backend_name() == "sqlite":
             return str(Path(self.url.database or "").resolve())
         return self.url.set(password=None).render_as_string()

@@ -201,6 +201,21 @@ def test_signals_at_any_moment_of_a_study(tmp_path):
          f"{dict(outcomes)}, no process left, every grid completed by the next call")
 
 
+def test_sixteen_started_together_on_a_store_that_is_not_there(tmp_path):
+    """A grid of 20 short runs: each trained by one of them, and nobody hears of a lock."""
+    for number in range(times(20, 1)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        processes = [start(folder, "--instances", 4, "--seconds", 0.2) for _ in range(times(16, 6))]
+        said = [process.communicate(timeout=300) for process in processes]
+        assert [(process.returncode, *words) for process, words in zip(processes, said, strict=True)] == [(0, "", "")] * len(said)
+        begun = Training(folder / "runs").count("begun")
+        assert begun == {(size, instance): 1 for size in (2, 8, 16, 32, 64) for instance in range(4)}
+        assert len(recorded(folder)) == 20
+    tell(f"{len(processes)} processes on one SQLite store that is not there yet", number + 1,
+         "every run trained once, by one of them; no word of a lock")
+
+
 def test_one_that_comes_back_from_a_long_sleep_changes_nothing(tmp_path):
     """A is another machine, by its name; it is stopped for longer than its lease, and B trains its run."""
     for number in range(times(10, 1)):

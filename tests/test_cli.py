@@ -249,6 +249,30 @@ def test_predictions_need_the_test_set(call, inputs, tmp_path):
                f"{tmp_path}/glue/MRPC/test.tsv:2: expected 5 columns, found 4: '0\\t1\\t2\\ta'")
 
 
+CANARY = "c4n4ry"
+FAULTS = {
+    "refused": (f"postgresql+psycopg://anna:{CANARY}@127.0.0.1:1/results",),
+    "no such host": (f"postgresql+psycopg://anna:{CANARY}@nowhere.invalid/results",),
+    "no such driver": (f"postgresql+nosuch://anna:{CANARY}@127.0.0.1/results",),
+    "no such base": (f"nosuchbase://anna:{CANARY}@127.0.0.1/results",),
+    "no port": (f"postgresql+psycopg://anna:{CANARY}@127.0.0.1:port/results",),
+    "a port too large": (f"postgresql+psycopg://anna:{CANARY}@127.0.0.1:99999999/results",),
+    "an option that is none": (f"postgresql+psycopg://anna:{CANARY}@127.0.0.1:1/results?nosuch=1",),
+    "a password in the query": (f"postgresql+psycopg://anna@127.0.0.1:1/results?password={CANARY}",),
+    "a percent sign": (f"postgresql+psycopg://anna:{CANARY}%zz@127.0.0.1:1/results",),
+    "an at sign": (f"postgresql+psycopg://anna:{CANARY}@x@127.0.0.1:1/results",),
+}
+
+
+@pytest.mark.parametrize("more", [[], ["--debug"], ["--dry-run"]])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_password_is_in_no_output(call, tmp_path, fault, more):
+    done = call("--db", *FAULTS[fault], *more)
+    assert done.returncode == 2
+    assert CANARY not in done.stdout + done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 # -- plans
 
 NOTHING_THERE = """\
