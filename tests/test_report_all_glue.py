@@ -6,6 +6,8 @@ import pytest
 from test_report import GOOGLE, report, row
 
 import exp_allglue
+import exp_bs_mrpc
+import exp_lr_mnli
 from common.report import published
 from common.report.page import show_exactly, show_rate
 from common.tasks import TASKS
@@ -160,6 +162,20 @@ def test_cola_in_the_search_of_google_is_judged_too(fill):
 def test_the_grid_of_google_is_the_one_that_is_run():
     assert published.GOOGLE_BATCH_SIZES == exp_allglue.UPSTREAM.batch_sizes == (8, 16, 32, 64, 128)
     assert tuple(sorted(exp_allglue.UPSTREAM.peak_learning_rates)) == published.GOOGLE_RATES
+
+
+def test_the_sections_say_the_grids_that_the_scripts_run(fill):
+    text = report()
+    all_glue, rates, sizes = exp_allglue.STUDY, exp_lr_mnli.STUDY, exp_bs_mrpc.STUDY
+    assert "batch size 8 (64 for MNLI and SNLI) at peak rate 2e-5, 4 epochs, 1 instance." in text
+    assert (all_glue.batch_sizes, all_glue.batch_sizes_of) == ((8,), {"MNLI": (64,), "SNLI": (64,)})
+    assert (all_glue.peak_learning_rates, all_glue.epochs, all_glue.instances) == ((2e-5,), 4, 1)
+    assert "batch sizes 64 and 128 by peak rates 1e-5, 1e-4, 2e-4 and 3e-4, 5 epochs, 4 instances, on MNLI" in text
+    assert (rates.batch_sizes, rates.peak_learning_rates) == ((64, 128), (1e-5, 1e-4, 2e-4, 3e-4))
+    assert (rates.epochs, rates.instances) == (5, 4)
+    assert "batch sizes 2, 8, 16, 32 and 64 at peak rate 2e-5, 5 epochs, 4 instances." in text
+    assert (sizes.batch_sizes, sizes.peak_learning_rates) == ((2, 8, 16, 32, 64), (2e-5,))
+    assert (sizes.epochs, sizes.instances) == (5, 4)
 
 
 def test_published_accuracies_are_whole_numbers_of_the_rows_that_they_cover():

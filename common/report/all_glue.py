@@ -62,8 +62,8 @@ class Line:
 def write(page: Page, results: Results) -> None:
     """The whole section; one line for each study of which the store holds nothing."""
     page.heading("All of GLUE", "all-glue")
-    page.text("What does BERT-mini reach on each task with one plain recipe: 4 epochs at peak learning rate 2e-5, "
-              "batch size 8 (64 for MNLI and SNLI)?")
+    page.text("What does BERT-mini reach on each task with one plain recipe? "
+              f"`{COMMAND.format(1)}`: batch size 8 (64 for MNLI and SNLI) at peak rate 2e-5, 4 epochs, 1 instance.")
     suites = results.suites(STUDY, ("batch_size",), PUBLISHED)
     if not suites:
         page.text(say_empty(COMMAND.format(1)))
@@ -229,7 +229,8 @@ def judge_cola(scored: list) -> str:
 def _write_searches(page: Page, results: Results, searches: list[Suite]) -> None:
     """Google's grid for every task, with what it selects."""
     page.heading("Google's search: five batch sizes by four rates", "all-glue-upstream", level=3)
-    page.text("Google published the best of 20 settings for each task, 4 epochs each; the original skipped this search.")
+    page.text("Google published the best of 20 settings for each task, 4 epochs each; the original skipped this search. "
+              f"`{UPSTREAM_COMMAND}`: batch sizes 8, 16, 32, 64 and 128 by peak rates 3e-5, 5e-5, 1e-4 and 3e-4, 1 instance.")
     if not searches:
         page.text(say_empty(UPSTREAM_COMMAND, "search"))
         return

@@ -24,8 +24,9 @@ SHIFT = "a larger batch may need a larger rate"
 def write(page: Page, results: Results) -> None:
     """The whole section; one line where the store holds nothing of the study."""
     page.heading("Batch size and learning rate", "learning-rate")
-    page.text("Which peak learning rate is best, and does it move with the batch size? Two batch sizes by four peak "
-              "rates, on MNLI or another task.")
+    page.text("Which peak learning rate is best, and does it move with the batch size? "
+              f"`{COMMAND.format(4)}`: batch sizes 64 and 128 by peak rates 1e-5, 1e-4, 2e-4 and 3e-4, 5 epochs, 4 instances, "
+              "on MNLI or another task.")
     groups = results.groups(STUDY, VARIED, PUBLISHED)
     if write_groups(page, results, groups, COMMAND.format(4), _write_group):
         _write_best_rates(page, groups)
