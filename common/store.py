@@ -499,6 +499,7 @@ def _reason(error: Exception) -> str:
         "readonly": "it is read-only; make it writable or name another with --db",
         "unable to open": "the file cannot be opened; check its permissions or name another with --db",
         "full": "the disk is full; free some space and call again",
+        "disk I/O error": "the disk is full or failing; free some space and call again",
         "malformed": "the file is damaged; restore a copy of it or name another with --db",
         "decode": "the file is damaged; restore a copy of it or name another with --db",
         "not a database": "the file is no SQLite database; name another with --db",

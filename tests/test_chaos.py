@@ -2,6 +2,7 @@
 
 CI passes a few of each; `make chaos` passes as many as docs/reliability.md says and prints what came of them.
 """
+import contextlib
 import os
 import random
 import shutil
@@ -14,13 +15,15 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from stand_in import Training, make_config
+from sqlalchemy import select
+from stand_in import ENVIRONMENT_ROW, Training, make_config, make_evaluation, plan
 from test_driver import living_workers, wait_until
 
 from common.data import load_glue
 from common.demo import write_checkpoint, write_task
 from common.fetch import get_checkpoint
 from common.resume import SavedState
+from common.schema import environments, evaluations, measurements, runs
 from common.tasks import TASKS
 from common.train import Job, train_run
 from common.workers import FreshProcesses
@@ -326,3 +329,44 @@ def test_bert_mini_gives_the_same_bits_in_any_worker_and_order(tmp_path):
     assert measured[0] == measured[1] == measured[2]
     assert len({repr(result) for result in measured[0]}) == 3
     tell("three runs of BERT-mini's size in other workers and order", 9, "curves and scores bit-equal")
+
+
+# -- a large store
+
+QUESTIONS = (
+    "SELECT * FROM results", "SELECT * FROM results WHERE task = 'MRPC' AND batch_size = 8 ORDER BY score",
+    "SELECT * FROM cells", "SELECT * FROM cells WHERE task = 'MRPC' ORDER BY mean DESC LIMIT 1",
+    "SELECT epoch, metric, value FROM curves WHERE run = 5000 AND split = 'validation' ORDER BY epoch",
+    "SELECT * FROM curves WHERE task = 'MRPC' AND batch_size = 8 AND metric = 'accuracy'",
+    "SELECT r.* FROM results r JOIN cells c USING (config, evaluation_set) "
+    "WHERE r.training_seconds > 2 * c.mean_training_seconds")
+
+
+@pytest.mark.skipif(not CHAOS, reason="fills a store with half a million rows")
+def test_the_views_of_ten_thousand_runs_answer_at_once(store, tmp_path):
+    """1,250 configurations with 8 instances each and 50 measurements a run."""
+    sizes, rates = (2, 4, 8, 16, 32), [rate * 1e-6 for rate in range(1, 51)]
+    plan(store, [make_config(task=task, batch_size=size, peak_learning_rate=rate)
+                 for task in ("MRPC", "RTE", "CoLA", "SST-2", "MNLI") for size in sizes for rate in rates], 8)
+    with store.engine.begin() as connection:
+        connection.execute(environments.insert().values(**ENVIRONMENT_ROW))
+        connection.execute(runs.update().values(status="done", training_seconds=100.0, environment=ENVIRONMENT_ROW["digest"]))
+        numbers = connection.execute(select(runs.c.id)).scalars().all()
+        connection.execute(evaluations.insert(), [{"run": run, **make_evaluation(run / 10_000)} for run in numbers])
+        connection.execute(measurements.insert(), [
+            {"run": run, "split": split, "metric": metric, "step": step, "epoch": step / 5, "value": 0.5}
+            for run in numbers for split, metric, steps in (("train", "loss", 20), ("train", "learning_rate", 20),
+                                                            ("validation", "loss", 5), ("validation", "accuracy", 5))
+            for step in range(steps)])
+    assert len(numbers) == 10_000
+    slowest = 0.0
+    with contextlib.closing(sqlite3.connect(tmp_path / "results.db")) as connection:
+        for question in QUESTIONS:
+            seconds = []
+            for _ in range(5):
+                began = time.perf_counter()
+                connection.execute(question).fetchall()
+                seconds.append(time.perf_counter() - began)
+            slowest = max(slowest, min(seconds))
+    assert slowest < 0.1
+    tell("questions to the views of 10,000 runs with 500,000 measurements", len(QUESTIONS), f"{1000 * slowest:.0f} ms at most")

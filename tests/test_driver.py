@@ -1,6 +1,7 @@
 """The driver of a study, with pretended training: what is missing is trained, once, whatever dies meanwhile."""
 import math
 import os
+import resource
 import signal
 import sqlite3
 import subprocess
@@ -323,6 +324,26 @@ def test_what_was_trained_while_the_store_was_full_is_recorded_by_the_next_call(
     assert Training(tmp_path / "runs").count("begun") == {(size, 0): 1 for size in (2, 8, 16, 32)}
     assert sql("SELECT batch_size, n, mean FROM cells ORDER BY 1") == [(size, 1, 0.75) for size in (2, 8, 16, 32)]
     assert [path for path in (tmp_path / "outbox").rglob("*") if path.is_file()] == []
+
+
+def test_a_file_system_without_room_costs_no_training(store, tmp_path, sql):
+    """The operating system lets the store's file grow by a page and no more, until the second call."""
+    arguments = ("--instances", 40, "--seconds", 0, "--batch-sizes", 2, 16)
+    plan(store, [make_config(batch_size=size) for size in (2, 16)], 40)
+    store.close()
+    limit = (tmp_path / "results.db").stat().st_size + 4096
+    process = subprocess.Popen([sys.executable, HERE / "stand_in.py", tmp_path, *map(str, arguments)], text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+    returned, output, errors = finish(process)
+    assert (returned, output) == (2, "")
+    assert errors.startswith(f"error: the results store {tmp_path}/results.db cannot be written: the disk is full")
+    assert "; what was trained is kept in " in errors and errors.count("\n") == 1
+    assert sql("PRAGMA integrity_check") == [("ok",)]
+    assert 0 < sql("SELECT count(*) FROM results")[0][0] < 80
+    assert finish(start(tmp_path, *arguments))[0] == 0
+    assert sql("SELECT DISTINCT n FROM cells") == [(40,)]
+    assert set(Training(tmp_path / "runs").count("begun").values()) == {1}
 
 
 def test_without_room_for_the_outbox_either_the_loss_is_told(study, full, tmp_path):
