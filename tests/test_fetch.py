@@ -23,7 +23,7 @@ import pytest
 import requests
 
 from common import UserError, fetch
-from common.tasks import TASKS
+from common.tasks import TASKS, Task
 
 ROOT = Path(__file__).parent.parent
 BODY = b"".join(b"%04d\n" % number for number in range(1, 1001))
@@ -788,6 +788,12 @@ def test_a_task_offline(cache, monkeypatch):
         "CoLA.zip is not in the cache, and BERT_GLUE_OFFLINE forbids to fetch it from "
         "https://dl.fbaipublicfiles.com/glue/data/CoLA.zip; give it with --glue-dir FOLDER, or set BERT_GLUE_MIRROR to "
         "the address of a folder that has it")
+
+
+def test_a_task_without_an_address(cache):
+    with pytest.raises(UserError) as caught:
+        fetch.get_glue_folder(Task("SciTail", (0, 1), 2, ("entails", "neutral"), 23596, {"dev": 1304}), None, cache)
+    assert str(caught.value) == ("SciTail has no address to fetch it from; give a folder that has it with --glue-dir FOLDER")
 
 
 def test_every_task_has_pinned_sources():
