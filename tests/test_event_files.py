@@ -5,9 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from stand_in import make_config, make_evaluation, make_result, plan
 
-from common.event_files import NAME, write_event_files
+from common.event_files import NAME, _encode, write_event_files
 from common.keep import name_folder
 
 ROOT = Path(__file__).parent.parent
@@ -47,3 +48,14 @@ assert _encode([("train/loss", 1, 0.5)], 0.0)
 print("tensorflow" in sys.modules)"""
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+@pytest.mark.slow
+def test_tensorboard_itself_shows_them(tmp_path):
+    """The program that the README names, which needs more than the reader above."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / NAME).write_bytes(_encode([("validation/accuracy", 1, 0.5)], 0.0))
+    done = subprocess.run([sys.executable, "-m", "tensorboard.main", "--inspect", "--logdir", tmp_path / "run"],
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "   validation/accuracy\n" in done.stdout
