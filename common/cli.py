@@ -114,8 +114,9 @@ def guarded(action, debug: bool) -> int:
 
 def _run(study: Study, options) -> int:
     from common.again import find_again
+    from common.download import cache_dir
     from common.environment import count_cores
-    from common.fetch import cache_dir, get_checkpoint
+    from common.fetch import get_checkpoint
     from common.keep import Keep
     from common.outbox import Outbox
     from common.store import NoStore, Store

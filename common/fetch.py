@@ -1,15 +1,12 @@
-"""The checkpoint and the GLUE files: download, verify, unpack, and keep in the cache.
+"""The checkpoint and the GLUE files: where they come from, and from their archives into the cache.
 
 What comes from outside is untrusted until its SHA-256 matches; a file or folder appears in the cache whole or not at
 all:
 
-    downloads/   files as they came; `.part` is one under way, `.bad` one whose digest was wrong
     checkpoints/ <SHA-256 of the zip>/: the four files and a manifest.json
     glue/        <task>-<first digits of the SHA-256>/: train.tsv, dev.tsv, ...
-    locks/       one for each of these; the kernel frees a lock when its process dies
 """
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -17,36 +14,19 @@ import re
 import shutil
 import stat
 import struct
-import sys
-import tempfile
-import time
 import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
-from urllib.parse import unquote, urljoin, urlsplit
 
 from common import UserError
+from common.download import disk_errors_told, download, file_name, locked, sha256_of, shown, sync
 from common.tasks import TASKS, Task
 
-TRIES = 5
-"""So often a file is asked for before giving up."""
-BACKOFF_SECONDS = 0.5
-"""Wait after the first failure; it doubles with each one."""
-LONGEST_WAIT_SECONDS = 30
-"""A server's Retry-After is obeyed up to here."""
-CONNECT_SECONDS = 10
-STALL_SECONDS = 30
-"""A connection that brings nothing for so long is given up."""
-CHUNK_BYTES = 1 << 16
-"""Read at a time; less than this is lost where a connection breaks off."""
-PROGRESS_BYTES = 5_000_000
-"""Larger downloads show a progress line."""
-
-MAX_BYTES = 4 << 30
-"""Largest download, and most that an archive's files may hold together."""
+MAX_TOTAL_BYTES = 4 << 30
+"""Most that the files of an archive may hold together."""
 MAX_MEMBERS = 1000
 MAX_RATIO = 200
 """Vocabularies, TSV files and weights compress 2 to 10 times; a bomb about 1000 times."""
@@ -62,7 +42,7 @@ class Source:
 
     @property
     def name(self) -> str:
-        return _file_name(self.url)
+        return file_name(self.url)
 
 
 BERT_MINI = Source("https://storage.googleapis.com/bert_models/2020_02_20/uncased_L-4_H-256_A-4.zip",
@@ -100,7 +80,6 @@ SOURCES = {
 CHECKPOINT_FILES = ("bert_config.json", "vocab.txt", "bert_model.ckpt.index", "bert_model.ckpt.data-00000-of-00001")
 _CONFIG_KEYS = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
                 "max_position_embeddings", "type_vocab_size")
-_CHECKPOINT_BY_HAND = "--checkpoint FILE"
 _GLUE_BY_HAND = "--glue-dir FOLDER"
 
 
@@ -138,52 +117,6 @@ class Checkpoint:
 
 
 @contextlib.contextmanager
-def _disk_errors_told() -> Iterator[None]:
-    """Turns what the operating system says about files into one sentence."""
-    try:
-        yield
-    except OSError as error:
-        raise UserError(f"{error.filename or 'a file of the cache'} cannot be read or written "
-                        f"({error.strerror or error}); mend that, or name another cache folder with BERT_GLUE_CACHE"
-                        ) from error
-
-
-# -- the cache
-
-def cache_dir() -> Path:
-    """The cache folder: `BERT_GLUE_CACHE`, else the user's cache folder of this system; made where it is missing.
-
-    Raises:
-      UserError: nothing can be written there.
-    """
-    from platformdirs import user_cache_path
-
-    folder = Path(os.environ.get("BERT_GLUE_CACHE") or user_cache_path("bert-glue")).expanduser()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise UserError(f"the cache folder {folder} cannot be written ({error.strerror}); make it writable or name "
-                        "another with BERT_GLUE_CACHE") from None
-    return folder
-
-
-@contextlib.contextmanager
-def _locked(cache: Path, name: str) -> Iterator[None]:
-    """Lets one process at a time make the entry of this name."""
-    locks = cache / "locks"
-    locks.mkdir(parents=True, exist_ok=True)
-    with open(locks / f"{name}.lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"waiting for another process that fetches {name}", file=sys.stderr)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-@contextlib.contextmanager
 def _new_folder(folder: Path) -> Iterator[Path]:
     """A folder to fill, which becomes `folder` when the block ends well; call with the lock of `folder` held."""
     filling = folder.with_name(f"{folder.name}.part")
@@ -201,7 +134,7 @@ def _new_folder(folder: Path) -> Iterator[Path]:
 
 # -- checkpoints
 
-@_disk_errors_told()
+@disk_errors_told()
 def get_checkpoint(where: str | None, cache: Path) -> Checkpoint:
     """The checkpoint at `where`, fetched, unpacked and checked; an archive is fetched and unpacked only once.
 
@@ -241,13 +174,13 @@ def _split_pin(where: str) -> tuple[str, str | None]:
 
 
 def _fetch_checkpoint(url: str, sha256: str | None, cache: Path) -> Checkpoint:
-    name = PurePosixPath(_file_name(url)).stem
+    name = PurePosixPath(file_name(url)).stem
     unpacked = _find_unpacked(sha256, name, cache) if sha256 else None
     if unpacked:
         return unpacked
-    archive = download(url, sha256=sha256, size=None, cache=cache, by_hand=_CHECKPOINT_BY_HAND)
+    archive = download(url, sha256=sha256, size=None, cache=cache)
     try:
-        return _unpack_checkpoint(archive, _shown(url), name, cache)
+        return _unpack_checkpoint(archive, shown(url), name, cache)
     except UserError:
         archive.unlink(missing_ok=True)  # what an unpinned address gave today may be mended tomorrow
         raise
@@ -267,7 +200,7 @@ def _unpack_checkpoint(path: Path, where: str, name: str, cache: Path) -> Checkp
     with open(path, "rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         folder = cache / "checkpoints" / sha256
-        with _locked(cache, f"checkpoint-{sha256}"):
+        with locked(cache, f"checkpoint-{sha256}"):
             if not _find_unpacked(sha256, name, cache):
                 with _new_folder(folder) as new:
                     _unpack(file, where, {wanted: wanted for wanted in CHECKPOINT_FILES}, new)
@@ -292,7 +225,7 @@ def _find_unpacked(sha256: str, name: str, cache: Path) -> Checkpoint | None:
 
 
 def _content_digest(folder: Path) -> str:
-    listing = "".join(f"{_sha256(folder / name)}  {name}\n" for name in CHECKPOINT_FILES)
+    listing = "".join(f"{sha256_of(folder / name)}  {name}\n" for name in CHECKPOINT_FILES)
     return hashlib.sha256(listing.encode()).hexdigest()
 
 
@@ -329,7 +262,7 @@ def _unusable(where: str, reason: str) -> UserError:
 
 # -- GLUE
 
-@_disk_errors_told()
+@disk_errors_told()
 def get_glue_folder(task: Task, glue_dir: str | None, cache: Path) -> Path:
     """A folder with the task's train.tsv, dev.tsv (dev_matched.tsv, ...) and, where it is published, test.tsv.
 
@@ -351,7 +284,7 @@ def get_glue_folder(task: Task, glue_dir: str | None, cache: Path) -> Path:
         return folder
     files = [download(source.url, sha256=source.sha256, size=source.size, cache=cache, by_hand=_GLUE_BY_HAND)
              for source in sources]
-    with _locked(cache, folder.name):
+    with locked(cache, folder.name):
         if not folder.is_dir():
             with _new_folder(folder) as new:
                 if task.name == "MRPC":
@@ -403,7 +336,7 @@ def _divide_mrpc(train: Path, test: Path, dev_ids: Path, folder: Path) -> None:
     for name, lines in files.items():
         with open(folder / name, "xb") as file:
             file.writelines(lines)
-            _sync(file)
+            sync(file)
 
 
 # -- archives
@@ -471,8 +404,8 @@ def _check_members(members: dict[str, zipfile.ZipInfo], archive_size: int) -> No
             raise _Refused(f"its {name} would grow to {times} times its size, as in a zip bomb")
     if sum(member.compress_size for member in members.values()) > archive_size:
         raise _Refused("its members overlap")
-    if sum(member.file_size for member in members.values()) > MAX_BYTES:
-        raise _Refused(f"its files would take more than {MAX_BYTES >> 30} GiB")
+    if sum(member.file_size for member in members.values()) > MAX_TOTAL_BYTES:
+        raise _Refused(f"its files would take more than {MAX_TOTAL_BYTES >> 30} GiB")
 
 
 def _copy_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> None:
@@ -480,217 +413,4 @@ def _copy_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path
         shutil.copyfileobj(source, file, 1 << 20)
         if file.tell() != member.file_size:
             raise zipfile.BadZipFile
-        _sync(file)
-
-
-# -- downloads
-
-class _Failed(Exception):
-    """A failed try to fetch a file: why, whether another one is in vain, and how long the server wants us to wait."""
-
-    def __init__(self, reason: str, *, final: bool = False, wait: float | None = None):
-        super().__init__(reason)
-        self.final = final
-        self.wait = wait
-
-
-@_disk_errors_told()
-def download(url: str, *, sha256: str | None, size: int | None, cache: Path,
-             by_hand: str = _CHECKPOINT_BY_HAND) -> Path:
-    """The file at `url`, from the cache or fetched into it; an interrupted download goes on where it stopped.
-
-    A file with a known digest is asked of BERT_GLUE_MIRROR, if that is set: its bytes need no trust.
-
-    Args:
-      url: an http or https address.
-      sha256: the file's digest, checked over the whole file; None accepts what comes.
-      size: its size in bytes, where it is known.
-      cache: the cache folder.
-      by_hand: the flag by which the user can give the file, for the error message.
-
-    Raises:
-      UserError: the file cannot be had; the sentence says why and names the other ways to give it.
-    """
-    name = _file_name(url)
-    key = sha256 or hashlib.sha256(url.encode()).hexdigest()
-    path = cache / "downloads" / f"{key[:16]}-{re.sub(r'[^A-Za-z0-9._-]', '_', name)[-80:]}"
-    with _locked(cache, path.name):
-        path.parent.mkdir(exist_ok=True)
-        if path.exists():
-            if sha256 is None or _sha256(path) == sha256:
-                return path
-            _move_away(path, path)
-        mirror = sha256 and os.environ.get("BERT_GLUE_MIRROR")
-        address = f"{mirror.rstrip('/')}/{name}" if mirror else url
-        remedy = f"give it with {by_hand}, or set BERT_GLUE_MIRROR to the address of a folder that has it"
-        if os.environ.get("BERT_GLUE_OFFLINE", "0") not in ("", "0"):
-            raise UserError(f"{name} is not in the cache, and BERT_GLUE_OFFLINE forbids to fetch it from "
-                            f"{_shown(address)}; {remedy}")
-        try:
-            _fetch(address, path, sha256, size)
-        except _Failed as failed:
-            raise UserError(f"{name} cannot be fetched from {_shown(address)}: {failed}; {remedy}") from None
-    return path
-
-
-def _fetch(address: str, path: Path, sha256: str | None, size: int | None) -> None:
-    """Fetches the file in up to `TRIES` tries, or raises the last one's `_Failed`."""
-    import requests
-
-    if not re.match("https?://", address, re.IGNORECASE):
-        raise _Failed("only http and https addresses are fetched", final=True)
-    part = path.with_name(f"{path.name}.part")
-    with requests.Session() as session:
-        session.hooks["response"].append(_refuse_downgrade)
-        for attempt in range(TRIES):
-            try:
-                resumed = _receive(session, address, part, size)
-                if sha256 and _sha256(part) != sha256:
-                    _move_away(part, path)
-                    raise _Failed("its SHA-256 is not the official one", final=not resumed)
-                part.replace(path)
-                _etag_of(part).unlink(missing_ok=True)
-                return
-            except _Failed as failed:
-                if failed.final or attempt == TRIES - 1:
-                    raise
-                backoff = BACKOFF_SECONDS * 2 ** attempt
-                time.sleep(backoff if failed.wait is None else min(failed.wait, LONGEST_WAIT_SECONDS))
-
-
-def _receive(session, address: str, part: Path, size: int | None) -> bool:
-    """One try: adds to `part` what it lacks. Says whether it was begun by an earlier try."""
-    import requests
-
-    start = part.stat().st_size if part.exists() and _etag_of(part).exists() else 0
-    headers = {"Accept-Encoding": "identity"}
-    if start:
-        headers |= {"Range": f"bytes={start}-", "If-Range": _etag_of(part).read_text("latin-1")}
-    try:
-        with session.get(address, headers=headers, stream=True, timeout=(CONNECT_SECONDS, STALL_SECONDS)) as response:
-            _check_status(response, part)
-            resumes = response.status_code == 206
-            total = _check_range(response, start, part) if resumes else _begin(response, part)
-            if size is not None and total not in (None, size):
-                _discard(part)
-                raise _Failed(f"it has {total} bytes there, but the official file has {size}", final=True)
-            _append(response, part, size if total is None else total)
-    except (requests.RequestException, ValueError) as error:
-        raise _explain(error, part) from None
-    return resumes
-
-
-def _append(response, part: Path, expected: int | None) -> None:
-    """Writes the body to the end of `part`, up to the expected length of the whole file."""
-    from tqdm import tqdm
-
-    quiet = None if expected and expected > PROGRESS_BYTES else True  # None: quiet where stderr is no terminal
-    with open(part, "ab") as file, tqdm(desc=_file_name(response.url), total=expected, initial=file.tell(), unit="B",
-                                        unit_scale=True, disable=quiet) as progress:
-        for chunk in response.iter_content(CHUNK_BYTES):
-            if file.tell() + len(chunk) > (expected or MAX_BYTES):
-                _discard(part)
-                raise _Failed(f"more than {expected or MAX_BYTES} bytes came", final=True)
-            file.write(chunk)
-            progress.update(len(chunk))
-        if expected is not None and file.tell() < expected:
-            raise _Failed(f"only {file.tell()} of {expected} bytes came")
-        _sync(file)
-
-
-def _begin(response, part: Path) -> int | None:
-    """Starts `part` anew for a whole body, and gives the length that the server announces."""
-    _discard(part)
-    part.touch()
-    etag = response.headers.get("ETag", "")
-    if etag.startswith('"'):  # a weak one (W/"...") says nothing about bytes
-        _etag_of(part).write_text(etag, "latin-1")
-    length = response.headers.get("Content-Length", "")
-    return int(length) if length.isascii() and length.isdigit() else None
-
-
-def _check_status(response, part: Path) -> None:
-    code = response.status_code
-    if code not in (200, 206):
-        if code == 416:  # the file is not as long as our beginning of it
-            _discard(part)
-        wait = response.headers.get("Retry-After", "")
-        raise _Failed(f"the server answered with status {code}", final=code < 500 and code not in (408, 416, 429),
-                      wait=int(wait) if re.fullmatch("[0-9]{1,9}", wait) else None)
-    if response.headers.get("Content-Encoding", "identity") != "identity":
-        raise _Failed("it comes compressed although that was not asked for", final=True)
-    if response.headers.get("Content-Type", "").startswith("text/html"):
-        raise _Failed("an HTML page came instead of the file", final=True)
-
-
-def _check_range(response, start: int, part: Path) -> int:
-    """The length of the whole file, once the answer proves to be the missing rest of it."""
-    found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", response.headers.get("Content-Range", ""))
-    first, last, total = map(int, found.groups()) if found else (0, 0, 0)
-    etag = _etag_of(part)
-    same = etag.exists() and response.headers.get("ETag") in (None, etag.read_text("latin-1"))
-    if not (start and same and first == start and last == total - 1):
-        _discard(part)
-        raise _Failed("the server answered with another part of the file than was asked for")
-    return total
-
-
-def _refuse_downgrade(response, **_kwargs) -> None:
-    target = urljoin(response.url, response.headers.get("Location", ""))
-    if response.is_redirect and response.url.startswith("https:") and not target.startswith("https:"):
-        raise _Failed("it is redirected from https to an insecure address", final=True)
-
-
-def _explain(error: Exception, part: Path) -> _Failed:
-    """Plain words for an exception of requests."""
-    import requests
-
-    if isinstance(error, requests.exceptions.SSLError):
-        return _Failed("its certificate cannot be verified", final=True)
-    if isinstance(error, requests.TooManyRedirects):
-        return _Failed("it is redirected in circles", final=True)
-    if isinstance(error, requests.Timeout):
-        return _Failed("the server does not answer")
-    if isinstance(error, ValueError):
-        return _Failed("that is no valid http or https address", final=True)
-    received = part.stat().st_size if part.exists() else 0
-    if received:
-        return _Failed(f"the connection stalled or broke off after {received} bytes")
-    return _Failed("there is no connection")
-
-
-def _etag_of(part: Path) -> Path:
-    return part.with_name(f"{part.name}.etag")
-
-
-def _discard(part: Path) -> None:
-    _etag_of(part).unlink(missing_ok=True)  # first: without it nothing is resumed, wherever we are stopped
-    part.unlink(missing_ok=True)
-
-
-def _move_away(file: Path, path: Path) -> None:
-    _etag_of(file).unlink(missing_ok=True)
-    file.replace(path.with_name(f"{path.name}.bad"))
-
-
-def _file_name(url: str) -> str:
-    """The last part of the address's path: `mrpc_dev_ids.tsv` for .../o/data%2Fmrpc_dev_ids.tsv?alt=media."""
-    try:
-        return PurePosixPath(unquote(urlsplit(url).path)).name or "file"
-    except ValueError:
-        raise UserError(f"{url} is no valid address") from None
-
-
-def _shown(url: str) -> str:
-    """The address without what may be secret: user, password and query."""
-    return re.sub(r"//[^/@]*@", "//", url.partition("?")[0])
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())
+        sync(file)

@@ -22,7 +22,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from common import UserError, fetch
+from common import UserError, download, fetch
 from common.tasks import TASKS, Task
 
 ROOT = Path(__file__).parent.parent
@@ -130,9 +130,9 @@ def surroundings(monkeypatch):
     for name in ("BERT_GLUE_MIRROR", "BERT_GLUE_OFFLINE", "BERT_GLUE_CACHE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NO_PROXY", "*")
-    monkeypatch.setattr(fetch, "BACKOFF_SECONDS", 0.01)
-    monkeypatch.setattr(fetch, "LONGEST_WAIT_SECONDS", 0.1)
-    monkeypatch.setattr(fetch, "CHUNK_BYTES", 1)
+    monkeypatch.setattr(download, "BACKOFF_SECONDS", 0.01)
+    monkeypatch.setattr(download, "LONGEST_WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(download, "CHUNK_BYTES", 1)
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ def cache(tmp_path):
 
 def get(server, cache, *answers, sha256=BODY_SHA256, size=5000):
     server.answers["/file.zip"] = answers
-    return fetch.download(f"{server.address}/file.zip", sha256=sha256, size=size, cache=cache)
+    return download.download(f"{server.address}/file.zip", sha256=sha256, size=size, cache=cache)
 
 
 def files_in(folder):
@@ -167,7 +167,7 @@ def error_of(call, *args, **kwargs):
 
 def in_processes(code, count, cache, **environment):
     """What `count` processes print that run the code at once."""
-    script = "import sys; from pathlib import Path; from common import fetch; cache = Path(sys.argv[1]); " + code
+    script = "import sys; from pathlib import Path; from common import download, fetch; cache = Path(sys.argv[1]); " + code
     processes = [subprocess.Popen([sys.executable, "-c", script, str(cache)], cwd=ROOT, text=True,
                                   stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={**os.environ, **environment})
                  for _ in range(count)]
@@ -201,8 +201,8 @@ def test_a_download_cut_anywhere_goes_on_there(server, cache, offset):
 def test_a_killed_download_goes_on_in_the_next_process(server, cache):
     large = BODY * 40
     server.answers["/file.zip"] = [stall(150_000, large), whole(large)]
-    code = (f"from common import fetch; from pathlib import Path; fetch.CHUNK_BYTES = 1000; "
-            f"fetch.download('{server.address}/file.zip', sha256=None, size=None, cache=Path({str(cache)!r}))")
+    code = (f"from common import download, fetch; from pathlib import Path; download.CHUNK_BYTES = 1000; "
+            f"download.download('{server.address}/file.zip', sha256=None, size=None, cache=Path({str(cache)!r}))")
     process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
     wait_until(lambda: any(path.stat().st_size > 100_000 for path in cache.glob("downloads/*.part")))
     process.send_signal(signal.SIGKILL)
@@ -292,16 +292,16 @@ def test_a_hopeless_download_ends_in_one_sentence(server, cache, answer, request
 
 
 def test_a_stalled_download_goes_on(server, cache, monkeypatch):
-    monkeypatch.setattr(fetch, "STALL_SECONDS", 0.3)
+    monkeypatch.setattr(download, "STALL_SECONDS", 0.3)
     assert get(server, cache, stall(2000), whole()).read_bytes() == BODY
     assert ask_for("Range", server)[:2] == [None, "bytes=2000-"]
 
 
 def test_a_download_that_always_stalls_ends(server, cache, monkeypatch):
-    monkeypatch.setattr(fetch, "STALL_SECONDS", 0.2)
+    monkeypatch.setattr(download, "STALL_SECONDS", 0.2)
     assert "the connection stalled or broke off after " in error_of(get, server, cache, stall(2000))
     assert len(server.requests) == 5
-    monkeypatch.setattr(fetch, "STALL_SECONDS", 0.1)
+    monkeypatch.setattr(download, "STALL_SECONDS", 0.1)
     assert "the server does not answer" in error_of(get, server, cache, lambda handler: handler.server.stop.wait(8))
 
 
@@ -321,9 +321,9 @@ def test_a_file_that_was_damaged_in_the_cache_is_fetched_again(server, cache):
 
 def test_a_busy_server_is_given_the_time_that_it_asks_for_within_bounds(server, cache, monkeypatch):
     waits = []
-    monkeypatch.setattr(fetch.time, "sleep", waits.append)
-    monkeypatch.setattr(fetch, "LONGEST_WAIT_SECONDS", 30)
-    monkeypatch.setattr(fetch, "BACKOFF_SECONDS", 0.5)
+    monkeypatch.setattr(download.time, "sleep", waits.append)
+    monkeypatch.setattr(download, "LONGEST_WAIT_SECONDS", 30)
+    monkeypatch.setattr(download, "BACKOFF_SECONDS", 0.5)
     get(server, cache, status(503, Retry_After="7"), status(429, Retry_After="3600"), status(500), status(502), whole())
     assert waits == [7, 30, 2.0, 4.0]
 
@@ -341,14 +341,14 @@ def test_no_redirect_from_https_to_http(server, cache, monkeypatch):
         return response
 
     monkeypatch.setattr("requests.adapters.HTTPAdapter.send", send)
-    sentence = error_of(fetch.download, "https://127.0.0.1/file.zip", sha256=BODY_SHA256, size=5000, cache=cache)
+    sentence = error_of(download.download, "https://127.0.0.1/file.zip", sha256=BODY_SHA256, size=5000, cache=cache)
     assert "it is redirected from https to an insecure address" in sentence
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://127.0.0.1/x", "gopher://x/y", "http://",
                                  "http://127.0.0.1:99999/x", "http://[::1/x", "http://\u2000/x"])
 def test_addresses_that_are_none(cache, url):
-    error_of(fetch.download, url, sha256=None, size=None, cache=cache)
+    error_of(download.download, url, sha256=None, size=None, cache=cache)
     error_of(fetch.get_checkpoint, url, cache)
     assert [name for name in files_in(cache) if not name.endswith(".part")] == []
 
@@ -357,7 +357,7 @@ def test_no_network(cache):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}/a/CoLA.zip"
-        sentence = error_of(fetch.download, url, sha256=BODY_SHA256, size=5000, cache=cache, by_hand="--glue-dir X")
+        sentence = error_of(download.download, url, sha256=BODY_SHA256, size=5000, cache=cache, by_hand="--glue-dir X")
     assert sentence == (f"CoLA.zip cannot be fetched from {url}: there is no connection; give it with --glue-dir X, or "
                         "set BERT_GLUE_MIRROR to the address of a folder that has it")
 
@@ -377,7 +377,7 @@ def test_offline(server, cache, monkeypatch):
 def test_a_mirror_has_the_official_file_names(server, cache, monkeypatch):
     monkeypatch.setenv("BERT_GLUE_MIRROR", f"{server.address}/glue/")
     server.answers["/glue/a_b.tsv"] = [whole()]
-    path = fetch.download("https://firebasestorage.googleapis.com/v0/o/data%2Fa_b.tsv?alt=media&token=x",
+    path = download.download("https://firebasestorage.googleapis.com/v0/o/data%2Fa_b.tsv?alt=media&token=x",
                           sha256=BODY_SHA256, size=5000, cache=cache)
     assert path.read_bytes() == BODY
     assert [asked for asked, _ in server.requests] == ["/glue/a_b.tsv"]
@@ -391,7 +391,7 @@ def test_a_mirror_is_not_asked_for_a_file_without_digest(server, cache, monkeypa
 def test_a_mirror_is_not_trusted(server, cache, monkeypatch):
     monkeypatch.setenv("BERT_GLUE_MIRROR", server.address)
     server.answers["/x.zip"] = [whole(TAMPERED)]
-    sentence = error_of(fetch.download, "https://example.org/x.zip", sha256=BODY_SHA256, size=5000, cache=cache)
+    sentence = error_of(download.download, "https://example.org/x.zip", sha256=BODY_SHA256, size=5000, cache=cache)
     assert "its SHA-256 is not the official one" in sentence
 
 
@@ -409,7 +409,7 @@ def test_processes_at_once_fetch_a_file_once(server, cache):
         whole()(handler)
 
     server.answers["/file.zip"] = [slow]
-    printed = in_processes(f"print(fetch.download('{server.address}/file.zip', sha256='{BODY_SHA256}', size=5000, "
+    printed = in_processes(f"print(download.download('{server.address}/file.zip', sha256='{BODY_SHA256}', size=5000, "
                            "cache=cache))", 3, cache)
     assert printed == [str(cache / "downloads" / "0c8a974ea37ffb56-file.zip")] * 3
     assert len(server.requests) == 1
@@ -419,7 +419,7 @@ def test_a_full_disk_is_told(server, cache, monkeypatch):
     def full(_):
         raise OSError(28, "No space left on device", str(cache / "x"))
 
-    monkeypatch.setattr(fetch.os, "fsync", full)
+    monkeypatch.setattr(download.os, "fsync", full)
     assert "No space left on device" in error_of(get, server, cache, whole())
 
 
@@ -427,17 +427,17 @@ def test_a_full_disk_is_told(server, cache, monkeypatch):
 
 def test_the_cache_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("BERT_GLUE_CACHE", str(tmp_path / "a" / "b"))
-    assert fetch.cache_dir() == tmp_path / "a" / "b" and (tmp_path / "a" / "b").is_dir()
+    assert download.cache_dir() == tmp_path / "a" / "b" and (tmp_path / "a" / "b").is_dir()
     monkeypatch.delenv("BERT_GLUE_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert fetch.cache_dir().name == "bert-glue" and tmp_path in fetch.cache_dir().parents
+    assert download.cache_dir().name == "bert-glue" and tmp_path in download.cache_dir().parents
 
 
 def test_a_cache_folder_that_cannot_be(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("BERT_GLUE_CACHE", str(tmp_path / "file" / "cache"))
-    assert error_of(fetch.cache_dir) == (f"the cache folder {tmp_path}/file/cache cannot be written (Not a directory); "
+    assert error_of(download.cache_dir) == (f"the cache folder {tmp_path}/file/cache cannot be written (Not a directory); "
                                          "make it writable or name another with BERT_GLUE_CACHE")
 
 
@@ -706,7 +706,7 @@ def test_names_after_which_nothing_may_follow(tmp_path, cache):
 
 
 def test_archives_that_are_too_large(tmp_path, cache, monkeypatch):
-    monkeypatch.setattr(fetch, "MAX_BYTES", 100)
+    monkeypatch.setattr(fetch, "MAX_TOTAL_BYTES", 100)
     archive = make_zip(tmp_path / "x.zip", CHECKPOINT)
     assert "its files would take more than" in error_of(fetch.get_checkpoint, str(archive), cache)
 
@@ -852,7 +852,7 @@ def test_mrpc_from_the_official_bytes(real, server, cache, monkeypatch):
     for path in (real / "downloads").iterdir():
         server.answers[f"/{path.name}"] = [whole(path.read_bytes())]
     monkeypatch.setenv("BERT_GLUE_MIRROR", server.address)
-    monkeypatch.setattr(fetch, "CHUNK_BYTES", 1 << 16)
+    monkeypatch.setattr(download, "CHUNK_BYTES", 1 << 16)
     folder = fetch.get_glue_folder(TASKS["MRPC"], None, cache)
     files = contents(folder)
     assert {name: content.count(b"\n") - 1 for name, content in files.items()} == {
