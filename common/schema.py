@@ -187,7 +187,7 @@ def back_up(connection: sa.Connection, version: int) -> str:
     """
     if connection.dialect.name == "sqlite":
         return _copy_file(Path(connection.engine.url.database), version)
-    place = f"v{version}_backup"
+    place = f"{connection.scalar(sa.func.current_schema())}_v{version}_backup"
     connection.exec_driver_sql(f"CREATE SCHEMA {place}")
     for table in sa.inspect(connection).get_table_names():
         connection.exec_driver_sql(f'CREATE TABLE {place}."{table}" AS TABLE "{table}"')

@@ -216,6 +216,77 @@ def test_the_report_of_an_old_store_is_that_of_the_upgraded_one(old, tmp_path):
     assert "71.0 ± " in first
 
 
+# -- PostgreSQL
+
+@pytest.fixture(params=VERSIONS)
+def old_database(request):
+    """A PostgreSQL database with a store of an older version, as pg_dump wrote it."""
+    pytest.importorskip("postgres_server")
+    database = request.getfixturevalue("database")
+    ask_database(database, (FROZEN / f"version-{request.param}.sql").read_text())
+    return database
+
+
+def ask_database(url, *statements):
+    """Runs statements on a database behind the program's back; gives the rows of the last."""
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    with engine.begin() as connection:
+        for statement in statements:
+            result = connection.connection.driver_connection.execute(statement)
+        return result.fetchall() if result.description else []
+
+
+CELLS = "SELECT batch_size, n, mean, sd FROM cells ORDER BY batch_size"
+FINISHED = "SELECT run, status, score, config FROM results ORDER BY run"
+
+
+def test_an_old_database_is_upgraded_and_its_tables_are_kept(old_database, capsys):
+    (place,), = ask_database(old_database, "SELECT current_schema()")
+    before = ask_database(old_database, CELLS), ask_database(old_database, FINISHED)
+    (was,), = ask_database(old_database, "SELECT version FROM schema_version")
+    upgrade(old_database)
+    assert capsys.readouterr().err.endswith(f" was upgraded from schema version {was} to {VERSION}; as it was before it is in "
+                                            f"its schema {place}_v{was}_backup\n")
+    assert (ask_database(old_database, CELLS), ask_database(old_database, FINISHED)) == before
+    assert [row[:3] for row in before[0]] == [row[:3] for row in CELLS_OF_1]
+    assert ask_database(old_database, "SELECT version FROM schema_version") == [(VERSION,)]
+    assert ask_database(old_database, f"SELECT count(*), sum(attempt) FROM {place}_v{was}_backup.runs") == [(7, 8)]
+    assert ask_database(old_database, "SELECT failures, digest FROM runs WHERE status = 'failed'") == [(3, None)]
+    upgrade(old_database)
+    assert capsys.readouterr().err == ""
+
+
+def test_an_upgraded_database_has_the_columns_of_a_new_one(old_database, request):
+    new = request.getfixturevalue("postgres").new_place()
+    upgrade(old_database)
+    upgrade(new)
+    columns = ("SELECT table_name, column_name, ordinal_position, data_type, is_nullable, column_default FROM "
+               "information_schema.columns WHERE table_schema = current_schema() ORDER BY 1, 3")
+    both = [[[str(cell).replace(schema, "") for cell in row] for row in ask_database(url, columns)] for url, schema in (
+        (url, ask_database(url, "SELECT current_schema()")[0][0] + ".") for url in (old_database, new))]
+    assert both[0] == both[1]
+
+
+def test_reading_an_old_database_says_what_to_do(old_database):
+    with pytest.raises(UserError, match=r"has the old schema version \d; call one of the exp_\*\.py scripts with it"):
+        Store(old_database, create=False)
+    assert ask_database(old_database, "SELECT version FROM schema_version") != [(VERSION,)]
+
+
+def test_an_upgrade_of_a_database_killed_after_any_statement_was_done_or_not(old_database):
+    before = ask_database(old_database, CELLS)
+    for number in range(1, 200, 3):
+        code = in_a_fork(killed_at, old_database, number)
+        assert ask_database(old_database, CELLS) == before
+        if code == 0:
+            break
+        assert code == -signal.SIGKILL
+        (found,), = ask_database(old_database, "SELECT version FROM schema_version")
+        assert found < VERSION
+    assert 15 < number < 190
+    assert ask_database(old_database, "SELECT version FROM schema_version") == [(VERSION,)]
+
+
 # -- what was recorded is what is read
 
 @pytest.mark.parametrize("change", [
