@@ -118,9 +118,9 @@ def behave(config: RunConfig) -> None:
         raise type("ResourceExhaustedError", (Exception,), {})("OOM when allocating tensor with shape[30522,256]")
 
 
-def drive(folder: Path, batch_sizes, instances: int, seconds: float, workers: int, fresh: bool) -> int:
+def drive(folder: Path, batch_sizes, instances: int, seconds: float, workers: int, fresh: bool, db: str | None) -> int:
     """A driver from store to end; its exit status."""
-    store = Store(folder / "results.db")
+    store = Store(db or folder / "results.db")
     needs = plan(store, [make_config(batch_size=size) for size in batch_sizes], instances)
     executor = FreshProcesses(workers) if fresh else ThreadPoolExecutor(workers)
     if fresh:
@@ -145,6 +145,7 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=float, default=0.1)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--fresh", action="store_true")
+    parser.add_argument("--db")
     parser.add_argument("--host", help="the name of the machine that this pretends to be")
     parser.add_argument("--lease", type=float, help="seconds")
     given = vars(parser.parse_args())

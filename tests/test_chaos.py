@@ -24,6 +24,7 @@ from common.demo import write_checkpoint, write_task
 from common.fetch import get_checkpoint
 from common.resume import SavedState
 from common.schema import environments, evaluations, measurements, runs
+from common.store import Store
 from common.tasks import TASKS
 from common.train import Job, train_run
 from common.workers import FreshProcesses
@@ -204,18 +205,26 @@ def test_signals_at_any_moment_of_a_study(tmp_path):
          f"{dict(outcomes)}, no process left, every grid completed by the next call")
 
 
-def test_sixteen_started_together_on_a_store_that_is_not_there(tmp_path):
+@pytest.mark.parametrize("kind", ["SQLite", "PostgreSQL"])
+def test_sixteen_started_together_on_a_store_that_is_not_there(tmp_path, kind, request):
     """A grid of 20 short runs: each trained by one of them, and nobody hears of a lock."""
+    if kind == "PostgreSQL":
+        pytest.importorskip("postgres_server")
+        server = request.getfixturevalue("postgres")
     for number in range(times(20, 1)):
         folder = tmp_path / str(number)
         folder.mkdir()
-        processes = [start(folder, "--instances", 4, "--seconds", 0.2) for _ in range(times(16, 6))]
+        place = server.new_place() if kind == "PostgreSQL" else folder / "results.db"
+        processes = [start(folder, "--instances", 4, "--seconds", 0.2, "--db", place) for _ in range(times(16, 6))]
         said = [process.communicate(timeout=300) for process in processes]
         assert [(process.returncode, *words) for process, words in zip(processes, said, strict=True)] == [(0, "", "")] * len(said)
         begun = Training(folder / "runs").count("begun")
         assert begun == {(size, instance): 1 for size in (2, 8, 16, 32, 64) for instance in range(4)}
-        assert len(recorded(folder)) == 20
-    tell(f"{len(processes)} processes on one SQLite store that is not there yet", number + 1,
+        store = Store(place, create=False)
+        with store.reading() as connection:
+            assert connection.exec_driver_sql("SELECT count(*), count(DISTINCT run) FROM results").one() == (20, 20)
+        store.close()
+    tell(f"{len(processes)} processes on one {kind} store that is not there yet", number + 1,
          "every run trained once, by one of them; no word of a lock")
 
 
