@@ -16,7 +16,9 @@ test: .venv/ready
 	$(BIN)/python -m pytest
 
 chaos: .venv/ready
-	BERT_GLUE_CHAOS=1 $(BIN)/python -m pytest -s tests/test_chaos.py tests/test_schema.py::test_a_store_damaged_anywhere_is_refused_or_tells_the_truth
+	BERT_GLUE_CHAOS=1 $(BIN)/python -m pytest -s tests/test_chaos.py \
+	  tests/test_schema.py::test_a_store_damaged_anywhere_is_refused_or_tells_the_truth \
+	  tests/test_store.py::test_a_run_is_recorded_once_the_store_is_no_longer_locked
 
 lock:
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --all-extras pyproject.toml -o requirements.lock

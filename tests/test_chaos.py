@@ -373,9 +373,10 @@ def test_the_views_of_ten_thousand_runs_answer_at_once(store, tmp_path):
         for question in QUESTIONS:
             seconds = []
             for _ in range(5):
-                began = time.perf_counter()
+                began = time.process_time()
                 connection.execute(question).fetchall()
-                seconds.append(time.perf_counter() - began)
+                seconds.append(time.process_time() - began)
             slowest = max(slowest, min(seconds))
     assert slowest < 0.1
-    tell("questions to the views of 10,000 runs with 500,000 measurements", len(QUESTIONS), f"{1000 * slowest:.0f} ms at most")
+    tell("questions to the views of 10,000 runs with 500,000 measurements", len(QUESTIONS),
+         f"{1000 * slowest:.0f} ms of a processor at most")

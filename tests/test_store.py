@@ -525,6 +525,7 @@ def test_a_run_is_recorded_once_the_store_is_no_longer_locked(planned, config, o
     assert time.monotonic() - began > seconds
     thread.join()
     assert sql("SELECT status, score FROM results") == [("done", 0.75)]
+    print(f"\n| store locked for writing, then held up by a reader | 1 | recorded after {2 * seconds} s |")
 
 
 def test_ctrl_c_is_heard_while_the_store_is_locked(planned, tmp_path):
