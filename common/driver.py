@@ -63,6 +63,8 @@ class Driver:
             raise UserError(f"{error}{self._keep_results(error)}") from error
         finally:
             with contextlib.suppress(UserError):  # the next call finds this process gone
+                if self._working:
+                    self.store.patience = 0
                 for claim in self._working.values():
                     self.store.release(claim, self.owner)
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import sqlalchemy as sa
-from sqlalchemy import CheckConstraint, Column, Float, ForeignKey, Index, Integer, String, Text, UniqueConstraint
+from sqlalchemy import CheckConstraint, Column, Float, ForeignKey, Index, Integer, String, UniqueConstraint
 
 from common import UserError
 
@@ -20,6 +20,9 @@ VERSION = 2
 """Version of the schema below."""
 APPLICATION_ID = 0x474C5545
 """SQLite's mark of the program that owns a file: "GLUE"."""
+
+Text = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+"""Sorted by its bytes on both, as SQLite does, and not as in the language of a PostgreSQL database."""
 
 metadata = sa.MetaData()
 

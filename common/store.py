@@ -6,6 +6,7 @@ appears with all its measurements in one transaction or not at all. People shoul
 """
 import contextlib
 import dataclasses
+import functools
 import itertools
 import math
 import os
@@ -42,10 +43,39 @@ BUSY_SECONDS = 60
 """How long an SQLite store that another program holds locked is waited for."""
 CHECKED_BYTES = 16 << 20
 """An SQLite file up to this size is searched for damage whenever it is opened, which takes a fifth of a second at most."""
+PATIENCE_SECONDS = 300
+"""How long a database server that went away (restarted, unplugged) is waited for."""
+PASSING = ("40001", "40P01", "53300", "57P01", "57P02", "57P03")
+"""PostgreSQL's codes of what passes: serialisation failure, deadlock, too many connections, shutdown, crash, start-up."""
 
 
 class NoStore(UserError):
     """There is no store yet where one is to be read."""
+
+
+class StoreAway(UserError):
+    """The database server does not answer, or cut the transaction off; the same call may succeed later."""
+
+
+def _patient(method):
+    """Repeats a method whose transaction was cut off, until it succeeds or the store's patience is at its end.
+
+    What was lost may be no more than the answer to the COMMIT: such a method finds out whether it was obeyed before.
+    """
+    @functools.wraps(method)
+    def repeated(self, *arguments, **options):
+        began, pause = time.monotonic(), 0.1
+        while True:
+            try:
+                return method(self, *arguments, **options)
+            except StoreAway as error:
+                if time.monotonic() - began + pause > self.patience:
+                    raise
+                if pause == 0.1:
+                    print(f"waiting for the store: {error}", file=sys.stderr)
+                time.sleep(pause)
+                pause = min(2 * pause, 5)
+    return repeated
 
 
 class RunLost(Exception):
@@ -77,6 +107,7 @@ class Store:
 
     def __init__(self, address: str | os.PathLike, *, create: bool = True):
         self.address = str(address)
+        self.patience = PATIENCE_SECONDS
         if not self.address:
             raise UserError("the results store has no name; name a file with --db")
         try:
@@ -145,8 +176,9 @@ class Store:
         except sa.exc.IntegrityError:
             raise
         except (sa.exc.DBAPIError, sqlite3.Error, UnicodeDecodeError) as error:  # the last: of a damaged message or text
-            raise UserError(f"the results store {self.name} cannot be {'written' if writes else 'read'}: "
-                            f"{_reason(error)}") from error
+            kind = StoreAway if _may_pass(error) else UserError
+            raise kind(f"the results store {self.name} cannot be {'written' if writes else 'read'}: "
+                       f"{_reason(error)}") from error
 
     # -- schema
 
@@ -222,6 +254,7 @@ class Store:
 
     # -- planning
 
+    @_patient
     def where_status(self, config: RunConfig) -> dict[int, tuple[str, int, bool]]:
         """Instance -> (status, failures, set aside?) of a configuration's runs."""
         query = select(runs.c.instance, runs.c.status, runs.c.failures, runs.c.set_aside).where(runs.c.config == config.hash)
@@ -258,6 +291,7 @@ class Store:
                            for metric in (*METRICS, "loss") if each[metric] is not None]
             return points, row.finished_at
 
+    @_patient
     def plan(self, study: str, wanted: dict[RunConfig, list[int]], instances: int, *, checkpoint: dict,
              data: list[dict], retry_failed: bool = False) -> None:
         """Registers what a study wants: its configurations, and a pending run for each instance not there yet.
@@ -270,6 +304,7 @@ class Store:
           retry_failed: make failed runs pending again, however often they failed.
         """
         with self._writing() as connection:
+            schema.lock(connection)  # two plans that insert the same rows in another order would block each other
             _insert_new(connection, checkpoints, [checkpoint])
             if checkpoint["archive_sha256"]:  # the same content may have come as a folder before
                 connection.execute(checkpoints.update().where(checkpoints.c.digest == checkpoint["digest"],
@@ -295,6 +330,7 @@ class Store:
 
     # -- taking and finishing runs
 
+    @_patient
     def find_claim(self, config: RunConfig, instance: int, owner: Owner) -> Claim | None:
         """Takes a run that is pending, or whose owner is gone; None if it is finished or somebody is at work on it."""
         here = (runs.c.config == config.hash, runs.c.instance == instance)
@@ -302,6 +338,8 @@ class Store:
             row = connection.execute(select(runs.c.id, runs.c.status, runs.c.owner, runs.c.attempt, runs.c.heartbeat,
                                             self._clock().label("now")).where(*here)).one()
             if row.status == "running":
+                if row.owner == str(owner):
+                    return Claim(row.id, config, instance, row.attempt)  # the answer to an earlier call was lost
                 silent = row.now - (row.heartbeat or 0)
                 if not Owner.parse(row.owner).is_gone(silent > LEASE_SECONDS):
                     return None
@@ -316,19 +354,22 @@ class Store:
                 return None
             return Claim(row.id, config, instance, row.attempt + 1)
 
+    @_patient
     def beat(self, owner: Owner) -> None:
         """Says that this owner is alive."""
         with self._writing() as connection:
             connection.execute(runs.update().where(runs.c.status == "running", runs.c.owner == str(owner))
                                .values(heartbeat=self._clock()))
 
+    @_patient
     def release(self, claim: Claim, owner: Owner) -> None:
         """Gives a run back untrained."""
         with self._writing() as connection:
             connection.execute(_held(claim, owner).values(status="pending", owner=None))
 
+    @_patient
     def record(self, claim: Claim, owner: Owner, result) -> None:
-        """Writes a finished run with its scores and curves: all of it, or nothing.
+        """Writes a finished run with its scores and curves: all of it, or nothing; the same once more changes nothing.
 
         Args:
           result: a `common.train.RunResult`.
@@ -340,17 +381,20 @@ class Store:
                   "total_seconds": result.total_seconds, "environment": result.environment["digest"]}
         rows = {evaluations: [{"run": claim.run, **row} for row in result.evaluations],
                 measurements: [_measurement_row(claim.run, *row) for row in result.measurements]}
+        digest = schema.digest_of({"config": claim.config.hash, "instance": claim.instance, **values}, rows)
         with self._writing() as connection:
             _insert_new(connection, environments, [result.environment])
             finished = connection.execute(_held(claim, owner).values(
-                **values, owner=None, finished_at=_now(), digest=schema.digest_of(
-                    {"config": claim.config.hash, "instance": claim.instance, **values}, rows)))
+                **values, owner=None, finished_at=_now(), digest=digest))
             if finished.rowcount != 1:
+                if _is_so(connection, claim, runs.c.status.in_(("done", "diverged")), runs.c.digest == digest):
+                    return
                 raise RunLost(f"run {claim.run} was taken over")
             for table, new in rows.items():
                 if new:
                     connection.execute(table.insert(), new)
 
+    @_patient
     def fail(self, claim: Claim, owner: Owner, error: str) -> None:
         """Records that training a run raised an error.
 
@@ -361,7 +405,7 @@ class Store:
             failed = connection.execute(
                 _held(claim, owner).values(status="failed", owner=None, finished_at=_now(), error=error,
                                            failures=runs.c.failures + 1))
-            if failed.rowcount != 1:
+            if failed.rowcount != 1 and not _is_so(connection, claim, runs.c.status == "failed", runs.c.error == error):
                 raise RunLost(f"run {claim.run} was taken over")
 
     # -- reading
@@ -382,6 +426,7 @@ class Store:
                    if not _is_run(row, {table: rows.get(row["id"], []) for table, rows in content.items()})]
         return altered + [f"configuration {row['hash'][:12]}" for row in known if not _is_config(row)]
 
+    @_patient
     def where_training_times(self, task: str, checkpoint: str) -> list[tuple[str, int, float, float]]:
         """(configuration, batch size, epochs, total seconds) of the finished runs of a task with a checkpoint."""
         query = (select(configs.c.hash, configs.c.batch_size, configs.c.epochs, runs.c.total_seconds)
@@ -400,7 +445,20 @@ class Store:
 def _engine_options(url: sa.URL) -> dict:
     if url.get_backend_name() == "sqlite":
         return {"connect_args": {"timeout": 1}}
-    return {"pool_pre_ping": True}
+    if url.get_driver_name() not in ("psycopg", "psycopg2"):
+        return {"pool_pre_ping": True}
+    # libpq's own limits are minutes to hours, in which a server that was unplugged would not be noticed
+    limits = {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3,
+              "tcp_user_timeout": 60_000}
+    return {"pool_pre_ping": True, "connect_args": {name: value for name, value in limits.items() if name not in url.query}}
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether the same transaction may succeed later: a server that is away, or a conflict that it broke up."""
+    if not hasattr(getattr(error, "orig", None), "sqlstate"):  # PostgreSQL's drivers give it; SQLite is never away
+        return False
+    state = error.orig.sqlstate
+    return error.connection_invalidated or state in PASSING or (state is None and isinstance(error, sa.exc.OperationalError))
 
 
 def _prepare_sqlite(connection, _record) -> None:
@@ -475,6 +533,12 @@ def _is_config(row) -> bool:
         return False
 
 
+def _is_so(connection, claim: Claim, *conditions) -> bool:
+    """Whether the run is in this state since the attempt that the claim is for."""
+    run = (runs.c.id == claim.run, runs.c.attempt == claim.attempt, *conditions)
+    return connection.scalar(select(runs.c.id).where(*run)) is not None
+
+
 def _config_row(config: RunConfig) -> dict:
     values = dataclasses.asdict(config)
     columns = {column.name: values[column.name] for column in configs.columns if column.name in values}
@@ -503,6 +567,11 @@ def _reason(error: Exception) -> str:
         "malformed": "the file is damaged; restore a copy of it or name another with --db",
         "decode": "the file is damaged; restore a copy of it or name another with --db",
         "not a database": "the file is no SQLite database; name another with --db",
+        "password": "give the password in PGPASSWORD or in ~/.pgpass, or mend the user's name",
+        "Connection refused": "no server answers there; start it, or mend host and port in --db",
+        "could not translate host name": "mend the host's name in --db",
+        "does not exist": "create it, or name another with --db",
+        "permission denied": "let the database's owner grant it",
     }
     return next((f"{remedy} ({text})" for sign, remedy in remedies.items() if sign in text), text)
 

@@ -1,6 +1,7 @@
 """Fixtures that several test files share."""
 import signal
 
+import postgres_server
 import pytest
 import stand_in
 
@@ -18,6 +19,26 @@ def store(tmp_path):
     store = Store(tmp_path / "results.db")
     yield store
     store.close()
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """A running PostgreSQL server of the tests' own."""
+    programs = postgres_server.find_programs()
+    if programs is None:
+        pytest.skip("there is no PostgreSQL server on this machine: install the package postgresql")
+    server = postgres_server.Server(programs)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture
+def database(postgres):
+    """The URL of an empty place for a store in PostgreSQL."""
+    return postgres.new_place()
 
 
 @pytest.fixture
