@@ -15,13 +15,17 @@ EPILOG = """exit status: 0 all that was asked for is in the store; 1 a run faile
 download, store); 130 and 143 stopped by Ctrl-C and SIGTERM, with nothing half-written"""
 
 
-def build_parser(study: Study, doc: str, grids: dict[str, Study]) -> argparse.ArgumentParser:
+def build_parser(study: Study, doc: str, grids: dict[str, Study], grid_flag: str = "--grid") -> argparse.ArgumentParser:
     """Flags of a study; what is not given stays as the study has it."""
     parser = argparse.ArgumentParser(description=doc, epilog=EPILOG, allow_abbrev=False,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     what = parser.add_argument_group("what to train")
     if grids:
-        what.add_argument("--grid", choices=list(grids), help="another grid than the study's own")
+        what.add_argument(grid_flag, dest="grid", choices=list(grids), help="another grid than the study's own")
+    named = [condition.name for condition in study.conditions if condition.name]
+    if named:
+        what.add_argument("--conditions", choices=named, nargs="+", metavar="C",
+                          help=f"what is changed (default: {' '.join(named)})")
     what.add_argument("--instances", type=_whole("instances"), metavar="N",
                       help=f"have N trained instances of every configuration (default: {study.instances})")
     what.add_argument("--task", "--tasks", dest="tasks", nargs="+", metavar="TASK",
@@ -70,7 +74,8 @@ def build_parser(study: Study, doc: str, grids: dict[str, Study]) -> argparse.Ar
     return parser
 
 
-def main(study: Study, doc: str, arguments: list[str] | None = None, *, grids: dict[str, Study] | None = None) -> int:
+def main(study: Study, doc: str, arguments: list[str] | None = None, *, grids: dict[str, Study] | None = None,
+         grid_flag: str = "--grid") -> int:
     """Runs a study from the command line; returns the exit status.
 
     Args:
@@ -78,8 +83,12 @@ def main(study: Study, doc: str, arguments: list[str] | None = None, *, grids: d
       doc: the script's docstring, which `--help` shows.
       arguments: the words of the command line; None: those of this process.
       grids: other studies that `--grid NAME` chooses.
+      grid_flag: another name for `--grid`.
     """
-    options = build_parser(study, doc, grids or {}).parse_args(arguments)
+    parser = build_parser(study, doc, grids or {}, grid_flag)
+    options = parser.parse_args(arguments)
+    if grids and options.grid and getattr(options, "conditions", None):
+        parser.error(f"--conditions are those of the study's own grid; leave out {grid_flag} or --conditions")
     chosen = grids[options.grid] if grids and options.grid else study
     return guarded(lambda: _run(_adapt(chosen, options), options), options.debug)
 
@@ -92,7 +101,9 @@ def _adapt(study: Study, options) -> Study:
         batch_sizes=tuple(options.batch_sizes or study.batch_sizes),
         batch_sizes_of={} if options.batch_sizes else study.batch_sizes_of,
         peak_learning_rates=tuple(options.rates or rates), epochs=options.epochs or study.epochs,
-        instances=options.instances or study.instances)
+        instances=options.instances or study.instances,
+        conditions=tuple(condition for condition in study.conditions
+                         if condition.name in (getattr(options, "conditions", None) or [condition.name])))
 
 
 def guarded(action, debug: bool) -> int:
@@ -120,8 +131,8 @@ def _run(study: Study, options) -> int:
     from common.keep import Keep
     from common.outbox import Outbox
     from common.store import NoStore, Store
-    from common.study import find_needs
-    from common.train import Job
+    from common.study import choose, make_parts
+    from common.train import Job, train_run
 
     if options.demo:
         use_demo(options)
@@ -131,28 +142,69 @@ def _run(study: Study, options) -> int:
     cache = FOLDER / "cache" if options.demo else cache_dir()
     checkpoint = get_checkpoint(options.checkpoint, cache)
     folders, data, missing = _load_tasks(study, options, cache)
-    configs = _configs(study, options, checkpoint, data)
+    parts = make_parts(study, _make_grid(study, options, checkpoint, data))
     try:
         store = Store(options.db, create=not options.dry_run)
     except NoStore:
         store = None
-    needs = find_needs(store, configs, study.instances, options.retry_failed)
     workers = options.workers or _default_workers(count_cores(), options.threads)
+    rows = {"checkpoint": checkpoint.row(), "data": [row for each in data.values() for row in each.rows()]}
     if options.dry_run:
+        chosen = choose(store, parts, study.instances)
+        needs = _plan(store, parts + chosen, options, rows)
         _print_plan(needs, find_again(keep, store, needs), workers)
+        _print_searches(parts, chosen, study.instances)
         status = 0
     else:
-        store.plan(study.name, {need.config: need.wanted for need in needs}, study.instances,
-                   checkpoint=checkpoint.row(), data=[row for each in data.values() for row in each.rows()],
-                   retry_failed=options.retry_failed)
         outbox = Outbox(cache / "outbox", store.full_name)
-        status = _train(store, outbox, needs, workers, options, keep, lambda config, instance: Job(
-            config, instance, checkpoint, folders[config.task], cache, options.threads, keep))
+
+        def make_job(config, instance):
+            return Job(config, instance, checkpoint, folders[config.task], cache, options.threads, keep)
+
+        needs, failures = _train_parts(store, study, parts, options, rows, lambda needs: _drive(
+            store, outbox, needs, workers, options, make_job, train_run))
+        status = _conclude(store, needs, failures, workers, options, keep, make_job)
         if options.tensorboard:
             _write_curves(store, needs, options.tensorboard)
     for name, error in missing.items():
         print(f"failed: {name}: {error}", file=sys.stderr)
     return 1 if missing else status
+
+
+def _plan(store, parts, options, rows: dict) -> list:
+    """What is missing of the parts, registered in the store unless it is only to be shown."""
+    from common.study import find_needs, merge_needs
+
+    needs = []
+    for part in parts:
+        found = find_needs(store, part.configs, part.instances, options.retry_failed)
+        if not options.dry_run and found:
+            store.plan(part.name, {need.config: need.wanted for need in found}, part.instances,
+                       retry_failed=options.retry_failed, **rows)
+        needs += found
+    return merge_needs(needs)
+
+
+def _train_parts(store, study: Study, parts, options, rows: dict, train) -> tuple[list, list]:
+    """Trains what is missing: where the study searches, the instances that decide it first, then what it has found.
+
+    Returns:
+      What was needed, and (configuration, instance, error) of the runs that failed.
+    """
+    from common.study import choose, halve_needs, merge_needs
+
+    searching = max((part.instances for part in parts if part.best), default=0)
+    needs = _plan(store, parts, options, rows)
+    first, rest = halve_needs(needs, searching)
+    failures = []
+    if searching:
+        failures = train(first)
+        if not (failures and options.fail_fast):
+            best = _plan(store, choose(store, parts, study.instances), options, rows)
+            needs, rest = merge_needs(needs + best), merge_needs(rest + best)
+    if not (failures and options.fail_fast):
+        failures += train(rest)
+    return needs, failures
 
 
 def _load_tasks(study: Study, options, cache: Path) -> tuple[dict, dict, dict]:
@@ -179,13 +231,13 @@ def _load_tasks(study: Study, options, cache: Path) -> tuple[dict, dict, dict]:
     return folders, data, missing
 
 
-def _configs(study: Study, options, checkpoint, data) -> list:
-    """The study's configurations, for the tasks whose rows are there."""
+def _make_grid(study: Study, options, checkpoint, data) -> list[tuple]:
+    """The study's configurations with the rows of their training splits, for the tasks whose rows are there."""
     from common.config import RunConfig
     from common.data import split
     from common.study import check_batch_size
 
-    configs = {}
+    grid = {}
     for task, batch_size, rate in study.cells():
         if task not in data:
             continue
@@ -196,20 +248,19 @@ def _configs(study: Study, options, checkpoint, data) -> list:
         if config.max_length > checkpoint.config["max_position_embeddings"]:
             raise UserError(f"the checkpoint {checkpoint.name} has {checkpoint.config['max_position_embeddings']} positions, "
                             f"fewer than the {config.max_length} tokens of the longest input; give another with --checkpoint")
-        check_batch_size(config, len(split(limit or rows, config.validation, config.split_seed)[0]))
-        configs[config] = None
-    return list(configs)
+        training_rows = len(split(limit or rows, config.validation, config.split_seed)[0])
+        check_batch_size(config, training_rows)
+        grid[config] = training_rows
+    return list(grid.items())
 
 
-def _train(store, outbox, needs, workers: int, options, keep, make_job) -> int:
-    """Trains what is missing, then again what is in the store without something that is to be kept of it."""
+def _conclude(store, needs, failures: list, workers: int, options, keep, make_job) -> int:
+    """Trains again what is in the store without something to be kept of it; says how all ended; returns the exit status."""
     from common.again import Unwritten, find_again
     from common.keep import keep_again
     from common.progress import name_run
-    from common.train import train_run
 
     given_up = [(need.config, number) for need in needs for number in need.given_up]
-    failures = _drive(store, outbox, needs, workers, options, make_job, train_run)
     again = [] if failures and options.fail_fast else find_again(keep, store, needs, failures)
     if again:
         unwritten = Unwritten(store)
@@ -274,13 +325,14 @@ def _print_plan(needs, again, workers: int) -> None:
     would be trained again."""
     from tabulate import tabulate
 
-    from common.progress import show_seconds
+    from common.progress import name_changes, show_seconds
 
-    rows = [[need.config.task, need.config.batch_size, f"{need.config.peak_learning_rate:g}", need.config.epochs, need.have,
-             len(need.wanted), len(need.missing), len(need.given_up) or "",
-             show_seconds(need.seconds * len(need.missing)) if need.seconds else "unknown"] for need in needs]
-    print(tabulate(rows, ["task", "batch", "rate", "epochs", "have", "need", "will run", "gave up", "estimate"],
-                   disable_numparse=True))
+    rows = [{"task": need.config.task, "batch": need.config.batch_size, "rate": f"{need.config.peak_learning_rate:g}",
+             "epochs": need.config.epochs, "changed": name_changes(need.config), "have": need.have, "need": len(need.wanted),
+             "will run": len(need.missing), "gave up": len(need.given_up) or "",
+             "estimate": show_seconds(need.seconds * len(need.missing)) if need.seconds else "unknown"} for need in needs]
+    columns = [name for name in rows[0] if name != "changed" or any(row[name] for row in rows)]
+    print(tabulate([[row[name] for name in columns] for row in rows], columns, disable_numparse=True))
     missing = sum(len(need.missing) for need in needs)
     known = all(need.seconds for need in needs if need.missing)
     seconds = sum((need.seconds or 0) * len(need.missing) for need in needs) / workers
@@ -289,6 +341,15 @@ def _print_plan(needs, again, workers: int) -> None:
     if again:
         print(f"{sum(len(need.missing) for need in again)} runs would be trained again, for what is to be kept of them"
               + _estimate(again, workers))
+
+
+def _print_searches(parts, chosen, instances: int) -> None:
+    """What a dry run cannot tell yet: the best of a search that is not done."""
+    for part, best in zip([part for part in parts if part.best], chosen, strict=True):
+        undecided = len(part.choices) - len(best.choices)
+        if undecided:
+            print(f"{part.best}: {undecided} choices wait for their search; then up to "
+                  f"{undecided * (instances - part.instances)} more runs")
 
 
 def _default_workers(cores: int, threads: int) -> int:

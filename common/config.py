@@ -30,7 +30,7 @@ class RunConfig:
     peak_learning_rate: float
     """Learning rate at the end of the warm-up."""
     epochs: int
-    """Passes over the training split."""
+    """Passes over the training split; where `steps` are given, the number of passes begun."""
     steps: int | None = None
     """Optimizer steps in all, for studies that fix them; None: epochs times floor(rows / batch size)."""
     max_length: int = 128
@@ -64,6 +64,8 @@ class RunConfig:
     limit_train: int | None = None
     """Use only the first rows of the official training file (quick looks); None: all."""
     recipe: int = RECIPE
+    order: int = 0
+    """Number of the data order and dropout masks, where a study crosses them with the heads of the instances."""
 
     def __post_init__(self):
         for name in ("peak_learning_rate", "warmup", "end_learning_rate", "dropout", "weight_decay", "beta_1", "beta_2",
@@ -81,11 +83,13 @@ class RunConfig:
         _require(0 < self.validation < 1, "the validation share", self.validation, "between 0 and 1")
         _require(self.limit_train is None or _is_whole(self.limit_train, 2), "the row limit", self.limit_train,
                  "a whole number of at least 2")
-        for name in ("split_seed", "seed"):
+        for name in ("split_seed", "seed", "order"):
             _require(_is_whole(getattr(self, name), 0), name, getattr(self, name), "a whole number of at least 0")
         for name in ("end_learning_rate", "weight_decay", "beta_1", "beta_2", "epsilon", "clip_norm"):
             _require(0 <= getattr(self, name) < math.inf, name, getattr(self, name), "at least 0 and finite")
         _require(self.vary in ("head", "head,order"), "what varies", self.vary, "`head` or `head,order`")
+        _require(self.vary == "head" or not self.order, "the data order", self.order,
+                 "0 where it varies with the instances anyway")
         _require(self.dtype in ("float32", "bfloat16"), "the number format", self.dtype, "float32 or bfloat16")
 
     @property
@@ -114,7 +118,7 @@ class RunConfig:
         return cls(**fields)
 
 
-LATER: dict[str, object] = {}
+LATER: dict[str, object] = {"order": 0}
 """Fields added after the first release with their defaults: at its default such a field is left out of the JSON, so that
 a knob added later moves no old hash."""
 

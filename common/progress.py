@@ -1,4 +1,5 @@
 """What a user sees while a study runs: bars on a terminal, one plain line for each run elsewhere."""
+import dataclasses
 import sys
 import threading
 import time
@@ -9,7 +10,15 @@ from common.config import RunConfig
 
 
 def name_run(config: RunConfig, instance: int) -> str:
-    return f"{config.task} batch={config.batch_size} rate={config.peak_learning_rate:g} instance={instance}"
+    return " ".join(filter(None, [f"{config.task} batch={config.batch_size} rate={config.peak_learning_rate:g}",
+                                  name_changes(config), f"instance={instance}"]))
+
+
+def name_changes(config: RunConfig) -> str:
+    """What a study has changed besides the batch size, the rate and the epochs: `dropout=0 steps=1085`."""
+    usual = {field.name: field.default for field in dataclasses.fields(config)}
+    return " ".join(f"{name}={getattr(config, name):g}" for name in ("dropout", "steps", "order")
+                    if getattr(config, name) != usual[name])
 
 
 def show_seconds(seconds: float) -> str:

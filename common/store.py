@@ -328,6 +328,16 @@ class Store:
                 else:
                     connection.execute(again.where(runs.c.failures < MAX_FAILURES))
 
+    def where_last_validation(self, config: RunConfig, metric: str) -> dict[int, float]:
+        """Instance -> last validation score of a configuration's finished runs, -inf for one that has none; in order."""
+        scores = ((measurements.c.run == runs.c.id) & (measurements.c.split == "validation")
+                  & (measurements.c.metric == metric) & (measurements.c.kind == "finite") & (runs.c.status == "done"))
+        query = (select(runs.c.instance, measurements.c.value).outerjoin(measurements, scores)
+                 .where(runs.c.config == config.hash, runs.c.status.in_(("done", "diverged")), runs.c.set_aside.is_(None))
+                 .order_by(runs.c.instance, measurements.c.step))
+        with self.reading() as connection:
+            return {row.instance: -math.inf if row.value is None else row.value for row in connection.execute(query)}
+
     # -- taking and finishing runs
 
     @_patient

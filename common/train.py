@@ -121,8 +121,8 @@ def _run_epochs(trainer, config, instance, tokens, training, validation, result,
     """Trains to the last step, validating after every epoch; fills in the measurements of the result."""
     in_epoch = len(training) // config.batch_size
     steps = count_steps(config, len(training))
-    order = seed_of("order", config.seed, instance if config.vary == "head,order" else 0)
-    masks = seed_of("masks", config.seed, instance if config.vary == "head,order" else 0)
+    number = instance if config.vary == "head,order" else config.order
+    order, masks = seed_of("order", config.seed, number), seed_of("masks", config.seed, number)
     trainer.start(config, steps, instance, masks)
     losses = saved.restore(trainer, result)
     reported = trainer.steps_done * LOSSES // steps

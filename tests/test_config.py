@@ -48,13 +48,13 @@ CHANGES = {"task": "RTE", "data": "a" * 64, "checkpoint": "b" * 64, "batch_size"
            "epochs": 4, "steps": 10, "max_length": 127, "warmup": 0.2, "end_learning_rate": 1e-6, "dropout": 0.2,
            "weight_decay": 0.02, "beta_1": 0.8, "beta_2": 0.99, "epsilon": 1e-7, "clip_norm": 2, "validation": 0.1,
            "split_seed": 1, "seed": 1,
-           "vary": "head,order", "dtype": "bfloat16", "limit_train": 100, "recipe": 2}
+           "vary": "head,order", "dtype": "bfloat16", "limit_train": 100, "recipe": 2, "order": 3}
 
 
 def test_every_change_of_a_field_moves_the_hash():
     assert sorted(CHANGES) == sorted(field.name for field in dataclasses.fields(RunConfig))
     hashes = {RunConfig(**MRPC | {name: value}).hash for name, value in CHANGES.items()}
-    assert len(hashes - {RunConfig(**MRPC).hash}) == 23
+    assert len(hashes - {RunConfig(**MRPC).hash}) == 24
 
 
 def test_a_later_field_at_its_default_moves_no_hash(monkeypatch):
@@ -62,6 +62,13 @@ def test_a_later_field_at_its_default_moves_no_hash(monkeypatch):
     later = '{"batch_size":8,' + MRPC_JSON.split(",", 1)[1].replace('"dtype":"float32",', "")
     assert RunConfig(**MRPC).to_json() == later
     assert '"dtype":"bfloat16"' in RunConfig(**MRPC, dtype="bfloat16").to_json()
+
+
+def test_the_data_order_was_added_later_and_moved_no_hash():
+    assert config.LATER == {"order": 0}
+    assert RunConfig(**MRPC, order=0).to_json() == MRPC_JSON
+    assert RunConfig(**MRPC, order=4).to_json() == MRPC_JSON.replace('"peak', '"order":4,"peak')
+    assert RunConfig(**MRPC, order=4).hash == "d2efc12a2ff0cd7fd36115e8c7f5b8613aa88888b5f5b61ca44b6af24dab8b55"
 
 
 @pytest.mark.parametrize("fields", [MRPC, MNLI, STSB])
@@ -77,7 +84,7 @@ def test_an_unknown_field_is_refused_and_the_known_are_listed():
     assert str(refusal.value) == (
         "unknown configuration field 'learning_rate'; known are: task, data, checkpoint, batch_size, "
         "peak_learning_rate, epochs, steps, max_length, warmup, end_learning_rate, dropout, weight_decay, beta_1, "
-        "beta_2, epsilon, clip_norm, validation, split_seed, seed, vary, dtype, limit_train, recipe")
+        "beta_2, epsilon, clip_norm, validation, split_seed, seed, vary, dtype, limit_train, recipe, order")
 
 
 @pytest.mark.parametrize("name, value, sentence", [
@@ -104,12 +111,19 @@ def test_an_unknown_field_is_refused_and_the_known_are_listed():
     ("dtype", "float16", "the number format is float16, but must be float32 or bfloat16"),
     ("weight_decay", math.nan, "weight_decay is nan, but must be at least 0 and finite"),
     ("clip_norm", math.inf, "clip_norm is inf, but must be at least 0 and finite"),
+    ("order", -1, "order is -1, but must be a whole number of at least 0"),
     ("seed", -1, "seed is -1, but must be a whole number of at least 0"),
 ])
 def test_bad_values_are_refused_in_one_sentence(name, value, sentence):
     with pytest.raises(UserError) as refusal:
         RunConfig(**MRPC | {name: value})
     assert str(refusal.value) == sentence
+
+
+def test_a_data_order_is_numbered_by_the_instance_or_by_the_configuration_but_not_by_both():
+    with pytest.raises(UserError) as refusal:
+        RunConfig(**MNLI, order=1)
+    assert str(refusal.value) == "the data order is 1, but must be 0 where it varies with the instances anyway"
 
 
 def test_a_configuration_cannot_be_changed():

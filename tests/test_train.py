@@ -87,6 +87,32 @@ def test_order_varies_only_when_asked(processes, sample):
     assert losses[1] != losses[3]
 
 
+def test_order_is_crossed_with_heads(processes, sample):
+    """An order of its own number is the order of the instance of that number, under any head."""
+    settings = {"epochs": 1, "batch_size": 64}
+    jobs = [make_job(sample, instance=instance, order=order, **settings) for instance in (0, 1) for order in (0, 1)]
+    jobs += [make_job(sample, instance=1, vary="head,order", **settings)]
+    results = [processes.submit(train_run, job) for job in jobs]
+    losses = [tuple(m[4] for m in result.result().measurements if m[1] == "loss") for result in results]
+    assert len(set(losses[:4])) == 4
+    assert losses[4] == losses[3]
+
+
+def test_a_number_of_steps_of_its_own(processes, sample):
+    """570 rows: 8 steps of 64 an epoch. Fewer than an epoch has, and more than the epochs have; each ends validated."""
+    results = [processes.submit(train_run, make_job(sample, batch_size=64, steps=steps, epochs=epochs))
+               for steps, epochs in ((5, 1), (19, 3), (8, 1))]
+    places = [[(step, epoch) for split, metric, step, epoch, _ in result.result().measurements
+               if (split, metric) == ("validation", "loss")] for result in results]
+    assert places == [[(5, 0.625)], [(8, 1.0), (16, 2.0), (19, 2.375)], [(8, 1.0)]]
+    rates = [{step: value for _, metric, step, _, value in result.result().measurements if metric == "learning_rate"}
+             for result in results]
+    assert [max(each) for each in rates] == [5, 19, 8]
+    assert rates[1][19] == pytest.approx(1e-3 / 19, rel=1e-3)  # the schedule ends where the steps do
+    assert measured(results[2].result()) == measured(processes.submit(train_run, make_job(
+        sample, batch_size=64, epochs=1)).result())
+
+
 # -- going on after a kill
 
 def train_until(argument, report):

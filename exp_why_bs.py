@@ -1,0 +1,69 @@
+"""Why do small batches train better? On MRPC, or another task, one thing is changed at a time:
+
+    python exp_why_bs.py --instances 4
+
+    as_is       peak rate 2e-5 and 5 epochs at every batch size: the runs of exp_bs_mrpc.py
+    dropout_0   no dropout
+    same_steps  as many optimizer steps at every batch size as batch size 16 takes, instead of as many epochs
+    linear      peak rate in proportion to the batch size: 2e-5 at 16
+    sqrt        peak rate in proportion to its square root: 2e-5 at 16
+    best_rate   the best of four peak rates at each batch size, by validation score over two instances
+
+At batch size 16, the middle of the grid, same_steps, linear and sqrt are the computation of as_is, trained once. Besides
+the runs of exp_bs_mrpc.py these are about 100 of 5 to 10 minutes of a core each (BERT-mini, MRPC): six hours on two cores.
+The two instances that decide the search come first, and as many of all the others; stopped at any time, the study is even.
+
+    python exp_why_bs.py --vary head,order
+
+crosses five initial values of the head with five data orders (and dropout masks) instead: 25 runs at batch size 16, after
+Dodge et al. 2020, arXiv 2002.06305. Report section: "Why do small batches train better?".
+"""
+import dataclasses
+import math
+import sys
+
+from common import cli
+from common.study import Condition, Study
+
+BASE = 16
+"""Batch size where the scaled conditions are as the study is: rates and steps are scaled down below it and up above it."""
+SEARCHED = (1 / 4, 1, 4, 16)
+"""Peak rates of the search, as multiples of the study's."""
+ORDERS = 5
+
+
+def same_steps(config, rows):
+    """The steps of the base batch size; where those are the steps anyway it is the same configuration, hash and all."""
+    steps, in_epoch = config.epochs * max(1, rows // BASE), rows // config.batch_size
+    return [{} if steps == config.epochs * in_epoch else {"steps": steps, "epochs": math.ceil(steps / in_epoch)}]
+
+
+def scale_rate(power):
+    """Peak rate times a power of batch size / base, to three digits."""
+    return lambda config, rows: [{
+        "peak_learning_rate": float(f"{config.peak_learning_rate * (config.batch_size / BASE) ** power:.3g}")}]
+
+
+STUDY = Study(
+    name="why_bs",
+    tasks=("MRPC",),
+    batch_sizes=(2, 8, 16, 32, 64),
+    peak_learning_rates=(2e-5,),
+    epochs=5,
+    instances=4,
+    conditions=(
+        Condition("as_is"),
+        Condition("dropout_0", lambda config, rows: [{"dropout": 0}]),
+        Condition("same_steps", same_steps),
+        Condition("linear", scale_rate(1)),
+        Condition("sqrt", scale_rate(1 / 2)),
+        Condition("best_rate", lambda config, rows: [{"peak_learning_rate": config.peak_learning_rate * factor}
+                                                     for factor in SEARCHED], search=2),
+    ),
+)
+
+SPREAD = dataclasses.replace(STUDY, name="spread", batch_sizes=(BASE,), instances=5, conditions=(
+    Condition(settings=lambda config, rows: [{"order": order} for order in range(ORDERS)]),))
+
+if __name__ == "__main__":
+    sys.exit(cli.main(STUDY, __doc__, grids={"head,order": SPREAD}, grid_flag="--vary"))
