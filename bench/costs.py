@@ -39,6 +39,7 @@ def main() -> int:
         folder = Path(name)
         rows = [*time_commands(folder, options.repeats), *time_queries(folder, options.repeats)]
         rows += watch_memory(folder, options.runs)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(write_table(rows))
     print(options.out.read_text())
     return 0

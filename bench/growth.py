@@ -15,7 +15,7 @@ from statistics import median
 from speed import HERE, Contestant, write_input
 
 LENGTHS, BATCH_SIZES = (16, 32, 64, 128), (2, 8, 32, 128)
-TOKENS = 20_000
+TOKENS = 10_000
 """About so many tokens are trained for each point and repeat."""
 
 
@@ -30,6 +30,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         write_input(Path(folder), options.checkpoint, options.glue_dir)
         speeds = {str(workers): measure(folder, workers, options.repeats) for workers in options.workers}
+    options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.with_suffix(".json").write_text(json.dumps(speeds, indent=1) + "\n")
     options.out.write_bytes(draw(speeds))
     return 0

@@ -92,6 +92,7 @@ def main() -> int:
             each.stop()
     result = {"machine": environment_row(1), "rows": options.rows, "repeats": options.repeats, "peak_gflops": peak,
               "useful_gflop_of_a_row": work, "seconds": times}
+    options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
     options.out.write_text(write_table(result))
     print(options.out.read_text())
@@ -114,7 +115,8 @@ def _parse() -> argparse.Namespace:
 def write_input(folder: Path, checkpoint_file: str, glue_dir: Path) -> tuple[dict, dict]:
     """Writes what the contestants read into a folder; returns bert_config.json and the encoded sets."""
     from common.data import get_tokens, load_glue
-    from common.fetch import cache_dir, get_checkpoint
+    from common.download import cache_dir
+    from common.fetch import get_checkpoint
     from common.tasks import TASKS
 
     cache = cache_dir()
