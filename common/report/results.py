@@ -196,7 +196,7 @@ class Results:
             runs_of[run.config].append(run)
         for key, asked in self.studies.get(study, {}).items():
             config = self.configs[key]
-            common = {name: value for name, value in dataclasses.asdict(config).items() if name not in varied}
+            common = {name: value for name, value in json.loads(config.to_json()).items() if name not in varied}
             cells[json.dumps(common, sort_keys=True)].append(Cell(config, asked, tuple(runs_of[key])))
         groups = []
         for common, members in cells.items():
