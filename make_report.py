@@ -8,7 +8,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from common.cli import guarded
+from common.cli import address, guarded
 from common.demo import FOLDER as DEMO
 
 
@@ -16,7 +16,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
                                      epilog="exit status: 0 the report is written; 2 something for you to mend",
                                      allow_abbrev=False)
-    parser.add_argument("--db", metavar="FILE|URL", help="the results store (default: results.db)")
+    parser.add_argument("--db", type=address, metavar="FILE|URL", help="the results store (default: results.db)")
     parser.add_argument("--out", metavar="FILE.md",
                         help="the report; its figures go to figures/ beside it (default: REPORT.md)")
     parser.add_argument("--html", action="store_true",

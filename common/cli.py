@@ -2,6 +2,7 @@
 import argparse
 import dataclasses
 import os
+import re
 import sys
 import traceback
 from pathlib import Path
@@ -62,7 +63,8 @@ def build_parser(study: Study, doc: str, grids: dict[str, Study], grid_flag: str
     kept.add_argument("--tensorboard", type=Path, metavar="FOLDER",
                       help="write the curves of the study's runs there at the end, also of those trained before")
     how = parser.add_argument_group("how")
-    how.add_argument("--db", default="results.db", metavar="FILE|URL", help="the results store (default: %(default)s)")
+    how.add_argument("--db", type=address, default="results.db", metavar="FILE|URL",
+                     help="the results store (default: %(default)s)")
     how.add_argument("--workers", type=_whole("workers"), metavar="N",
                      help="runs at a time (default: as many as the machine carries)")
     how.add_argument("--threads", type=_whole("threads"), default=1, metavar="N",
@@ -362,6 +364,15 @@ def _default_workers(cores: int, threads: int) -> int:
 def _folder(text: str) -> Path:
     """A folder that a worker finds wherever it works."""
     return Path(text).expanduser().absolute()
+
+
+def address(text: str) -> str:
+    """The value of --db: a file, or a database URL without a password, which every user could read in the list of processes."""
+    _, is_url, rest = text.partition("://")
+    if is_url and (":" in rest.rpartition("@")[0] or re.search("[?&]password=", rest, re.IGNORECASE)):
+        raise argparse.ArgumentTypeError("a password on the command line can be read by every user of the machine: leave it "
+                                         "out and give it by PGPASSWORD or ~/.pgpass")
+    return text
 
 
 def _whole(what: str):

@@ -273,6 +273,17 @@ def test_a_password_is_in_no_output(call, tmp_path, fault, more):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_password_on_the_command_line_is_refused(call):
+    done = call("--db", "postgresql+psycopg://anna:word@127.0.0.1/results")
+    assert done.stderr.splitlines()[-1] == (
+        "exp_bs_mrpc.py: error: argument --db: a password on the command line can be read by every user of the machine: leave "
+        "it out and give it by PGPASSWORD or ~/.pgpass")
+    from common.cli import address
+
+    assert address("postgresql+psycopg://anna@host:5432/results") == "postgresql+psycopg://anna@host:5432/results"
+    assert address("postgresql+psycopg://host:5432/results?sslmode=require").endswith("sslmode=require")
+
+
 # -- plans
 
 NOTHING_THERE = """\
