@@ -19,30 +19,11 @@ crosses five initial values of the head with five data orders (and dropout masks
 Dodge et al. 2020, arXiv 2002.06305. Report section: "Why do small batches train better?".
 """
 import dataclasses
-import math
 import sys
 
 from common import cli
-from common.study import Condition, Study
-
-BASE = 16
-"""Batch size where the scaled conditions are as the study is: rates and steps are scaled down below it and up above it."""
-SEARCHED = (1 / 4, 1, 4, 16)
-"""Peak rates of the search, as multiples of the study's."""
-ORDERS = 5
-
-
-def same_steps(config, rows):
-    """The steps of the base batch size; where those are the steps anyway it is the same configuration, hash and all."""
-    steps, in_epoch = config.epochs * max(1, rows // BASE), rows // config.batch_size
-    return [{} if steps == config.epochs * in_epoch else {"steps": steps, "epochs": math.ceil(steps / in_epoch)}]
-
-
-def scale_rate(power):
-    """Peak rate times a power of batch size / base, to three digits."""
-    return lambda config, rows: [{
-        "peak_learning_rate": float(f"{config.peak_learning_rate * (config.batch_size / BASE) ** power:.3g}")}]
-
+from common.conditions import BASE, CROSSED, ONE_AT_A_TIME
+from common.study import Study
 
 STUDY = Study(
     name="why_bs",
@@ -51,19 +32,11 @@ STUDY = Study(
     peak_learning_rates=(2e-5,),
     epochs=5,
     instances=4,
-    conditions=(
-        Condition("as_is"),
-        Condition("dropout_0", lambda config, rows: [{"dropout": 0}]),
-        Condition("same_steps", same_steps),
-        Condition("linear", scale_rate(1)),
-        Condition("sqrt", scale_rate(1 / 2)),
-        Condition("best_rate", lambda config, rows: [{"peak_learning_rate": config.peak_learning_rate * factor}
-                                                     for factor in SEARCHED], search=2),
-    ),
+    conditions=ONE_AT_A_TIME,
 )
 
-SPREAD = dataclasses.replace(STUDY, name="spread", batch_sizes=(BASE,), instances=5, conditions=(
-    Condition(settings=lambda config, rows: [{"order": order} for order in range(ORDERS)]),))
+# Dodge et al. 2020 (arXiv 2002.06305): every head with every data order.
+SPREAD = dataclasses.replace(STUDY, name="spread", batch_sizes=(BASE,), instances=5, conditions=CROSSED)
 
 if __name__ == "__main__":
     sys.exit(cli.main(STUDY, __doc__, grids={"head,order": SPREAD}, grid_flag="--vary"))

@@ -354,8 +354,13 @@ def split(rows: int, validation: float, seed: int) -> tuple[np.ndarray, np.ndarr
     if rows < 2:
         raise UserError("a single training row cannot be split into training and validation; give a file with more")
     order = np.random.RandomState(seed_of("split", seed)).permutation(rows)
-    held_out = min(max(round(validation * rows), 1), rows - 1)
-    return order[:rows - held_out], order[rows - held_out:]
+    training = count_training_rows(rows, validation)
+    return order[:training], order[training:]
+
+
+def count_training_rows(rows: int, validation: float) -> int:
+    """Rows of the training split of so many; at least one is left for either split."""
+    return rows - min(max(round(validation * rows), 1), rows - 1)
 
 
 def epoch_order(rows: np.ndarray, seed: int, epoch: int) -> np.ndarray:

@@ -48,17 +48,39 @@ class Row:
 
 def new_axes(title: str):
     """Fresh axes on a figure of their own, independent of pyplot's state and of the reader's matplotlibrc."""
+    ax = _new_figure(7.2, 4.5).add_subplot()
+    ax.set_title(_shorten(title), loc="left")
+    return ax
+
+
+def new_panels(title: str, names: Sequence[str]) -> list:
+    """Fresh axes with one y axis for all, three in a row and each under its name, on a figure of their own."""
+    rows = -(-len(names) // 3)
+    figure = _new_figure(10.0, 0.9 + 2.9 * rows)
+    figure.suptitle(_shorten(title), x=0.01, ha="left", fontsize=SETTINGS["axes.titlesize"])
+    panels = figure.subplots(rows, 3, sharey=True, squeeze=False).ravel()
+    for ax, name in zip(panels, names, strict=False):
+        ax.set_title(name, loc="left", fontsize=SETTINGS["font.size"])
+    for ax in panels[len(names):]:
+        ax.remove()
+    return list(panels[:len(names)])
+
+
+def _new_figure(width: float, height: float):
+    """An empty figure of this size in inches."""
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     matplotlib.rcdefaults()
     matplotlib.rcParams.update(SETTINGS)
-    figure = Figure(figsize=(7.2, 4.5), dpi=130, layout="constrained")
+    figure = Figure(figsize=(width, height), dpi=130, layout="constrained")
     FigureCanvasAgg(figure)
-    ax = figure.add_subplot()
-    ax.set_title(textwrap.shorten(title.encode("ascii", "replace").decode(), 75, placeholder=" ..."), loc="left")
-    return ax
+    return figure
+
+
+def _shorten(title: str) -> str:
+    return textwrap.shorten(title.encode("ascii", "replace").decode(), 75, placeholder=" ...")
 
 
 def to_png(ax) -> bytes:
@@ -155,6 +177,27 @@ def draw_curves(ax, curves: dict[str, Sequence[tuple[float, float]]]):
     return ax
 
 
+def draw_clouds(ax, clouds: dict[str, Sequence[tuple[float, float]]]):
+    """Points (x, y) on a logarithmic x axis, those of one label in one colour and marker; returns `ax`.
+
+    The labels are moved a little apart, so that points of equal x do not hide each other; open from the sixth label on.
+    """
+    ax.set_xscale("log")
+    ax.xaxis.set_major_formatter("{x:g}")
+    for number, (label, points) in enumerate(clouds.items()):
+        colour, marker = _style(number)
+        shift = 2 ** (0.16 * (number - (len(clouds) - 1) / 2))
+        ax.plot([x * shift for x, _ in points], [y for _, y in points], ls="", marker=marker, ms=5.5, mec=colour, mew=1.1,
+                mfc=colour if number < len(COLOURS) else "white", label=label, zorder=3)
+    return ax
+
+
+def draw_reference(ax, points: dict[float, float], label: str):
+    """A line of means to compare with, without their runs; returns `ax`."""
+    ax.plot(list(points), list(points.values()), color=GREY, ls=(0, (2, 2)), lw=1.6, zorder=2, label=label)
+    return ax
+
+
 def draw_level(ax, value: float, label: str):
     """A horizontal line to compare with, such as the majority class; returns `ax`.
 
@@ -188,9 +231,12 @@ def set_base_2_axis(ax, places: Sequence[float], name: str, labels: Sequence[str
 
 
 def add_legend(ax):
-    """A legend below the axes, where it hides no point; returns `ax`."""
-    handles, labels = ax.get_legend_handles_labels()
-    ax.figure.legend(handles, labels, loc="outside lower center", ncols=min(len(handles), 3), frameon=False,
+    """A legend below the axes, where it hides no point, for all axes of the figure; returns `ax`."""
+    entries = {}
+    for each in ax.figure.axes:
+        for handle, label in zip(*each.get_legend_handles_labels(), strict=True):
+            entries.setdefault(label, handle)
+    ax.figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=min(len(entries), 3), frameon=False,
                      columnspacing=1.4, handletextpad=0.6)
     return ax
 

@@ -36,6 +36,41 @@ class Effect:
     """Runs that it rests on."""
 
 
+@dataclass(frozen=True)
+class Correlation:
+    """A correlation with its 95 % interval."""
+
+    r: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Component:
+    """One of the two factors of a crossed design: what it adds to the variance."""
+
+    variance: float
+    """Estimate by the method of moments; negative where there is less than chance would give."""
+    ratio: tuple[float, float]
+    """95 % interval of that variance as a multiple of the residual's; below 0 is 0."""
+    f: float
+    p: float
+    """Of the F test against no such variance."""
+
+
+@dataclass(frozen=True)
+class Crossed:
+    """Variance components of a table of scores, one for each row and column."""
+
+    rows: Component
+    columns: Component
+    residual: float
+    """Variance of what rows and columns do not add up to: their interaction, and any error."""
+    p: float
+    """Two-sided, of the F test that rows and columns add equally."""
+
+
 def mean_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
     """Mean of the values and its Student t interval, mean -+ t(n - 1) s / sqrt(n).
 
@@ -56,6 +91,30 @@ def mean_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> In
 def sampling_error(p: float, rows: int) -> float:
     """Standard error of an accuracy p on so many rows drawn at random: sqrt(p (1 - p) / rows), the binomial's."""
     return math.sqrt(p * (1 - p) / rows)
+
+
+def mean_effect(values: Sequence[float]) -> Effect | None:
+    """Mean of the values against 0, by Student's t test; of differences within pairs it is the paired t test.
+
+    Source: Student 1908, Biometrika 6. None below two values, or where all are equal: there is no spread to test against.
+    """
+    interval = mean_interval(values)
+    if interval.n < 2 or _constant(values):
+        return None
+    return _t_test(interval.mean, math.sqrt(variance(values) / interval.n), interval.n - 1, interval.n)
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """p values corrected for having tested them all: at level a, the chance of any false finding is at most a.
+
+    Source: Holm 1979, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6. The
+    k-th smallest of m is multiplied by m - k + 1; none is smaller than that of a smaller p, or above 1.
+    """
+    corrected, worst = [0.0] * len(p), 0.0
+    for rank, place in enumerate(sorted(range(len(p)), key=lambda place: p[place])):
+        worst = max(worst, min(1.0, (len(p) - rank) * p[place]))
+        corrected[place] = worst
+    return corrected
 
 
 def linear_trend(x: Sequence[float], y: Sequence[float]) -> Effect | None:
@@ -99,6 +158,109 @@ def contrast(samples: Sequence[Sequence[float]], weights: Sequence[float]) -> Ef
     degrees = sum(parts) ** 2 / sum(part ** 2 / (len(sample) - 1) for part, sample in zip(parts, samples, strict=True))
     estimate = math.fsum(weight * fmean(sample) for sample, weight in zip(samples, weights, strict=True))
     return _t_test(estimate, math.sqrt(sum(parts)), degrees, sum(map(len, samples)))
+
+
+def slope(x: Sequence[float], y: Sequence[float]) -> float:
+    """Slope of the least-squares line of y on x."""
+    mean = fmean(x)
+    return math.fsum((a - mean) * b for a, b in zip(x, y, strict=True)) / math.fsum((a - mean) ** 2 for a in x)
+
+
+def slope_within(groups: Sequence, x: Sequence[float], y: Sequence[float]) -> Effect | None:
+    """Slope of y on x with a level of its own for each group, so that only differences within groups count.
+
+    Source: the analysis of covariance, Draper and Smith, "Applied Regression Analysis", chapter 14; the t test has
+    n - groups - 1 degrees of freedom. None where those are none, x is the same within every group, or y is.
+    """
+    _require_finite(x)
+    _require_finite(y)
+    members = {group: [place for place, each in enumerate(groups) if each == group] for group in groups}
+    x, y = ([value - fmean([values[place] for place in members[group]]) for group, value in zip(groups, values, strict=True)]
+            for values in (x, y))
+    degrees = len(y) - len(members) - 1
+    if degrees < 1 or _constant(x) or _constant(y):
+        return None
+    spread = math.fsum(a * a for a in x)
+    estimate = math.fsum(a * b for a, b in zip(x, y, strict=True)) / spread
+    residual = math.fsum((b - estimate * a) ** 2 for a, b in zip(x, y, strict=True))
+    return _t_test(estimate, math.sqrt(residual / degrees / spread), degrees, len(y))
+
+
+def rank_correlation(x: Sequence[float], y: Sequence[float]) -> Correlation | None:
+    """Spearman's rank correlation, equal values at their mean rank, with an interval by Fisher's z.
+
+    The standard error of z is sqrt((1 + r^2 / 2) / (n - 3)): Bonett and Wright 2000, Psychometrika 65. None below four points
+    or where one of the two is constant.
+    """
+    import numpy as np
+
+    _require_finite(x)
+    _require_finite(y)
+    if len(x) < 4 or _constant(x) or _constant(y):
+        return None
+    r = float(np.clip(np.corrcoef(_ranks(x), _ranks(y))[0, 1], -1, 1))
+    if abs(r) == 1:
+        return Correlation(r, r, r, len(x))
+    half = _normal_quantile(CONFIDENCE) * math.sqrt((1 + r * r / 2) / (len(x) - 3))
+    return Correlation(r, math.tanh(math.atanh(r) - half), math.tanh(math.atanh(r) + half), len(x))
+
+
+def cross(table: Sequence[Sequence[float]]) -> Crossed | None:
+    """Variance components of a two-way crossed design of random factors, one score in each cell, by the method of moments.
+
+    Source: Searle, Casella, McCulloch, "Variance Components", chapter 4; the exact interval of a ratio is that of Scheffe,
+    "The Analysis of Variance", section 7.2. None below two rows or columns, or where rows and columns add up to every score:
+    there is no residual to test against.
+    """
+    for row in table:
+        _require_finite(row)
+    rows, columns = len(table), len(table[0]) if table else 0
+    if rows < 2 or columns < 2:
+        return None
+    row_means, column_means = [fmean(row) for row in table], [fmean(column) for column in zip(*table, strict=True)]
+    mean = fmean(row_means)
+    left = [value - row_means[i] - column_means[j] + mean for i, row in enumerate(table) for j, value in enumerate(row)]
+    if _constant(left):
+        return None
+    residual = math.fsum(each * each for each in left) / ((rows - 1) * (columns - 1))
+    of_rows, of_columns = columns * variance(row_means), rows * variance(column_means)
+    return Crossed(_component(of_rows, rows - 1, columns, residual, (rows - 1) * (columns - 1)),
+                   _component(of_columns, columns - 1, rows, residual, (rows - 1) * (columns - 1)),
+                   residual, _compare_variances(of_rows, rows - 1, of_columns, columns - 1))
+
+
+def _component(square: float, degrees: int, repeats: int, residual: float, residual_degrees: int) -> Component:
+    """A factor's component from its mean square; `repeats`: how many scores each of its levels has."""
+    from scipy.special import fdtrc, fdtri
+
+    f = square / residual
+    low, high = (f / float(fdtri(degrees, residual_degrees, p)) for p in ((1 + CONFIDENCE) / 2, (1 - CONFIDENCE) / 2))
+    return Component((square - residual) / repeats, (max(0.0, (low - 1) / repeats), max(0.0, (high - 1) / repeats)),
+                     f, float(fdtrc(degrees, residual_degrees, f)))
+
+
+def _compare_variances(first: float, first_degrees: int, second: float, second_degrees: int) -> float:
+    from scipy.special import fdtr, fdtrc
+
+    if not first and not second:
+        return 1.0
+    if not second:
+        return 0.0
+    f = first / second
+    return min(1.0, 2 * min(float(fdtr(first_degrees, second_degrees, f)), float(fdtrc(first_degrees, second_degrees, f))))
+
+
+def _ranks(values):
+    import numpy as np
+
+    _, places, often = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(often) - (often - 1) / 2)[places]
+
+
+def _normal_quantile(confidence: float) -> float:
+    from scipy.special import ndtri
+
+    return float(ndtri((1 + confidence) / 2))
 
 
 def _t_test(estimate: float, error: float, degrees: float, n: int) -> Effect:

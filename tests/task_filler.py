@@ -31,7 +31,7 @@ class TaskFiller(Filler):
         return config
 
     def finish(self, config, instance, *scores, status="done", **columns):
-        """A finished run, with a score for each evaluation set of its task."""
+        """A finished run, with a score for each evaluation set of its task; returns its number."""
         task = TASKS[config.task]
         run = self.insert(runs, config=config.hash, instance=instance, status=status, training_seconds=102.0,
                           environment=stand_in.ENVIRONMENT)
@@ -40,3 +40,4 @@ class TaskFiller(Filler):
             self.insert(evaluations, run=run, **stand_in.make_evaluation(**{
                 "evaluation_set": name, "row_count": rows, "metric": task.metric, "score": score} | values
                 | {task.metric: score} | columns))
+        return run

@@ -3,7 +3,20 @@ import math
 
 import pytest
 
-from common.stats import Interval, contrast, linear_trend, mean_interval, sampling_error, welch
+from common.stats import (
+    Interval,
+    contrast,
+    cross,
+    holm,
+    linear_trend,
+    mean_effect,
+    mean_interval,
+    rank_correlation,
+    sampling_error,
+    slope,
+    slope_within,
+    welch,
+)
 
 
 def test_interval_of_four_values():
@@ -85,3 +98,79 @@ def test_contrast_of_two_samples_is_welch_s_test_and_of_three_by_hand():
     assert effect.high - effect.estimate == pytest.approx(4.302653 * math.sqrt(6), abs=1e-5)
     assert contrast([[1, 1], [2, 2], [3, 4]], [1, -1, 0]) is None
     assert contrast([[1], [2, 3]], [1, -1]) is None
+
+
+def test_paired_differences_of_student_s_sleep_data():
+    # Student 1908, ten patients and two drugs: mean difference 1.58, t = 4.0621 on 9 degrees, p = 0.002833
+    differences = [1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4]
+    effect = mean_effect(differences)
+    assert (effect.estimate, effect.n, effect.p) == (pytest.approx(1.58), 10, pytest.approx(0.002833, abs=1e-6))
+    assert (effect.low, effect.high) == pytest.approx((0.7001142, 2.4598858), abs=1e-6)
+
+
+def test_no_paired_test_without_spread_or_of_one_pair():
+    assert mean_effect([]) is None
+    assert mean_effect([0.1]) is None
+    assert mean_effect([0.1, 0.1, 0.1]) is None
+
+
+def test_holm_by_hand():
+    # smallest first: 4 x 0.01, 3 x 0.02 = 0.06, 2 x 0.03 = 0.06, 1 x 0.04 raised to 0.06
+    assert holm([0.04, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
+    assert holm([0.5, 0.9, 0.001]) == pytest.approx([1.0, 1.0, 0.003])
+    assert holm([0.03]) == [0.03]
+    assert holm([]) == []
+
+
+def test_slope_by_hand():
+    assert slope([1, 2, 3, 4], [2, 2, 4, 4]) == pytest.approx(0.8)
+
+
+def test_slope_within_groups_by_hand():
+    # within each group x is -1, 1 or -1, 0, 1; the groups' levels 10 and 100 do not count.
+    # y left over: -1, 1 and -2, -1, 3: slope (1 + 1 + 2 + 3) / 4 = 7 / 4; residuals 0.75, -0.75, -0.25, -1, 1.25
+    # sum of squares 0.5625 * 2 + 0.0625 + 1 + 1.5625 = 3.75 on 5 - 2 - 1 = 2 degrees: error sqrt(1.875 / 4)
+    effect = slope_within(["a", "a", "b", "b", "b"], [1, 3, 5, 6, 7], [9, 11, 98, 99, 103])
+    assert (effect.estimate, effect.n) == (pytest.approx(1.75), 5)
+    assert effect.high - effect.estimate == pytest.approx(4.302653 * math.sqrt(1.875 / 4), abs=1e-6)
+    assert slope_within([1, 1, 2, 2], [1, 1, 2, 2], [1, 2, 3, 4]) is None  # x differs between groups only
+    assert slope_within([1, 2, 3], [1, 2, 3], [1, 2, 3]) is None  # every group has a single point
+
+
+def test_rank_correlation_by_hand_and_against_scipy():
+    # no ties: 1 - 6 sum(d^2) / (n (n^2 - 1)), with d = 2, 2, -2, 2, -3, -1
+    assert rank_correlation([1, 2, 3, 4, 5, 6], [3, 4, 1, 6, 2, 5]).r == pytest.approx(1 - 6 * 26 / 210)
+    from scipy.stats import spearmanr
+
+    x, y = [1, 1, 2, 3, 3, 3, 4], [0.5, 0.7, 0.7, 0.4, 0.9, 0.9, 1.0]
+    found = rank_correlation(x, y)
+    assert found.r == pytest.approx(spearmanr(x, y).statistic, abs=1e-12)
+    # r = 0 at n = 7: z has the error 1 / 2, so the interval ends at tanh(1.959964 / 2)
+    zero = rank_correlation([1, 2, 3, 4, 5, 6, 7], [4, 4, 1, 7, 1, 4, 4])
+    assert (zero.r, zero.high, zero.low) == pytest.approx((0, 0.753058, -0.753058), abs=1e-6)
+
+
+def test_rank_correlation_at_its_ends():
+    assert rank_correlation([1, 2, 3, 4], [1, 4, 9, 16]).low == 1
+    assert rank_correlation([1, 2, 3], [1, 2, 3]) is None
+    assert rank_correlation([1, 1, 1, 1], [1, 2, 3, 4]) is None
+
+
+def test_variance_components_by_hand():
+    # row means 2, 6, 7 and column means 4, 6 of mean 5: left over -1/0/1 as below.
+    # rows: 2 * ((9 + 1 + 4) / 2) = 14; columns: 3 * 2 = 6; left (0, 0), (-1, 1), (1, -1): 4 / 2 = 2
+    found = cross([[1, 3], [4, 8], [7, 7]])
+    assert found.residual == pytest.approx(2)
+    assert (found.rows.f, found.rows.variance) == pytest.approx((7, 6))
+    assert (found.columns.f, found.columns.variance) == pytest.approx((3, 4 / 3))
+    assert found.rows.p == pytest.approx(1 / 8)  # 2 and 2 degrees: 1 / (1 + F)
+    # quantiles of F(2, 2): 39 and 1 / 39; (7 / 39 - 1) / 2 is below 0, (7 * 39 - 1) / 2 = 136
+    assert found.rows.ratio == pytest.approx((0, 136))
+    assert found.columns.p == pytest.approx(0.225403, abs=1e-6)  # F(1, 2) = t^2: t = 1.732051 on 2 degrees, two-sided
+    assert found.p == pytest.approx(2 * (1 + 2 * 14 / 6) ** -0.5)  # F(2, 1) = 7 / 3: P(above) = (1 + 2 F)^(-1 / 2)
+
+
+def test_no_components_where_there_is_no_residual():
+    assert cross([[1, 2], [3, 4]]) is None
+    assert cross([[1, 2, 3]]) is None
+    assert cross([]) is None

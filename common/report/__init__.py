@@ -8,7 +8,8 @@
     cells.py       how a cell is shown in tables and figures
     html.py        the same page as self-contained HTML
     sections.py    what the sections of the studies have in common
-    dependencies.py, all_glue.py, learning_rate.py, batch_size.py   a section each
+    dependencies.py, all_glue.py, learning_rate.py, batch_size.py, why.py   a section each
+    noise_scale.py, spread.py   parts of why.py's section
 """
 from pathlib import Path
 
@@ -26,13 +27,13 @@ SAMPLE = ("> **This is a sample and no result.** The store holds runs of the dem
 
 def build_report(store) -> tuple[str, dict[str, bytes]]:
     """The page as Markdown and its pictures (file name below `figures/` -> PNG); the same bytes for the same store."""
-    from common.report import all_glue, background, batch_size, dependencies, learning_rate
+    from common.report import all_glue, background, batch_size, dependencies, learning_rate, why
     from common.report.page import Page
     from common.report.results import read_results
 
     results = read_results(store)
     studies = Page("")
-    for section in (all_glue, learning_rate, batch_size):
+    for section in (all_glue, learning_rate, batch_size, why):
         section.write(studies, results)
     page = Page(TITLE)
     background.write_summary(page, studies.verdicts)

@@ -65,7 +65,7 @@ def write_summary(page: Page, verdicts: list[list[str]]) -> None:
     if not verdicts:
         page.text("The store holds no study that tests it.")
         return
-    page.table(["conclusion of 2020", "checkpoint", "scored on", "runs", "these runs say", "how"], verdicts)
+    page.table(["conclusion or question", "checkpoint", "scored on", "runs", "these runs say", "how"], verdicts)
     page.text("The published numbers are those of Google's BERT-mini, and a verdict on a stand-in is about that stand-in only. "
               "*Undecided* says that so many runs cannot tell.")
 

@@ -111,7 +111,12 @@ def show_effect(effect: Effect | None) -> str:
     if effect is None:
         return MISSING
     return (f"{100 * effect.estimate:+.2f} [{100 * effect.low:+.2f}, {100 * effect.high:+.2f}], "
-            f"p {'< 0.001' if effect.p < 0.001 else f'= {effect.p:.3f}'}")
+            f"p {show_p(effect.p)}")
+
+
+def show_p(p: float) -> str:
+    """A p value with the sign before it: `= 0.043`."""
+    return "< 0.001" if p < 0.001 else f"= {p:.3f}"
 
 
 def short(digest: str) -> str:

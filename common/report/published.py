@@ -83,10 +83,18 @@ REFERENCES = (
     "<https://aclanthology.org/I05-5002>. MRPC.",
     "Smith, Le: A Bayesian Perspective on Generalization and Stochastic Gradient Descent, 2017, "
     "[arXiv 1710.06451](https://arxiv.org/abs/1710.06451).",
+    "Malladi, Lyu, Panigrahi, Arora: On the SDEs and Scaling Rules for Adaptive Gradient Algorithms, 2022, "
+    "[arXiv 2205.10287](https://arxiv.org/abs/2205.10287). Why the rate of Adam should grow with the square root of the batch.",
+    "Dodge, Ilharco, Schwartz, Farhadi, Hajishirzi, Smith: Fine-Tuning Pretrained Language Models: Weight Initializations, "
+    "Data Orders, and Early Stopping, 2020, [arXiv 2002.06305](https://arxiv.org/abs/2002.06305). The crossed design.",
     "MacKay: A Practical Bayesian Framework for Backpropagation Networks, Neural Computation 4, 1992.",
     "Tishby, Levin, Solla: Consistent inference of probabilities in layered networks: predictions and generalizations, "
     "IJCNN 1989.",
     "r/MachineLearning, on batch size and learning rate: <https://www.reddit.com/r/MachineLearning/comments/84waz4>.",
     "Student: The probable error of a mean, Biometrika 6, 1908; Welch: The generalization of 'Student's' problem when "
     "several different population variances are involved, Biometrika 34, 1947. The intervals and the tests.",
+    "Holm: A simple sequentially rejective multiple test procedure, Scandinavian Journal of Statistics 6, 1979; Bonett, "
+    "Wright: Sample size requirements for estimating Pearson, Kendall and Spearman correlations, Psychometrika 65, 2000; "
+    "Searle, Casella, McCulloch: Variance Components, 1992. The corrected p values, the rank correlation's interval, the crossed "
+    "design.",
 )

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections import defaultdict
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from sqlalchemy import select
 
@@ -68,6 +69,11 @@ class Cell:
         """Mean and interval of a column of `evaluations` over the instances."""
         values = [getattr(row, column) for row in self.scored(name)]
         return mean_interval([value for value in values if value is not None])
+
+    def scores(self, name: str) -> dict[int, float]:
+        """Instance -> score on this set, of those that have one."""
+        return {run.instance: run.evaluations[name].score for run in self.where_status("done")
+                if name in run.evaluations and run.evaluations[name].score is not None}
 
     def last_validation(self, metric: str) -> list[float]:
         """Validation score of every instance after the last epoch."""
@@ -184,6 +190,19 @@ class Results:
     def finished(self) -> list[Run]:
         return [run for run in self.runs if run.counts]
 
+    @cached_property
+    def _runs_of(self) -> dict[str, list[Run]]:
+        """Hash of a configuration -> its runs."""
+        runs_of = defaultdict(list)
+        for run in self.runs:
+            runs_of[run.config].append(run)
+        return runs_of
+
+    def find_cell(self, study: str, config: RunConfig) -> Cell | None:
+        """The cell of a study with this configuration; None where the study did not ask for it."""
+        asked = self.studies.get(study, {}).get(config.hash)
+        return None if asked is None else Cell(config, asked, tuple(self._runs_of.get(config.hash, ())))
+
     def groups(self, study: str, varied: tuple[str, ...], published: dict) -> list[Group]:
         """The groups of a study by checkpoint, those closest to what was published first.
 
@@ -191,13 +210,11 @@ class Results:
           varied: fields of the configuration that the study varies.
           published: what the other fields were in the original, where they have no default.
         """
-        cells, runs_of = defaultdict(list), defaultdict(list)
-        for run in self.runs:
-            runs_of[run.config].append(run)
-        for key, asked in self.studies.get(study, {}).items():
+        cells = defaultdict(list)
+        for key in self.studies.get(study, {}):
             config = self.configs[key]
             common = {name: value for name, value in json.loads(config.to_json()).items() if name not in varied}
-            cells[json.dumps(common, sort_keys=True)].append(Cell(config, asked, tuple(runs_of[key])))
+            cells[json.dumps(common, sort_keys=True)].append(self.find_cell(study, config))
         groups = []
         for common, members in cells.items():
             members.sort(key=lambda cell: [getattr(cell.config, name) for name in varied])
