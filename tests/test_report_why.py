@@ -153,9 +153,19 @@ def test_a_partly_run_study_shows_n_of_n_and_compares_what_both_have(filling):
     assert found[STEPS][-1] == "**supported** (so far: 34 of 44 runs)"
     assert found[DROPOUT][1:5] == ["1 at batch 2, 8", "-1.03", "-1.03", "-"]
     assert found[DROPOUT][-1] == "**undecided**: too few runs, or no spread to test (so far: 34 of 44 runs)"
-    assert found[ONE_RATE][:5] == ["0", "-", "-", "-", "-"]
+    assert (found[ONE_RATE][:5], found[ONE_RATE][-1][:22]) == (["0", "-", "-", "-", "-"], "**undecided**: not run")
     assert f"small batches do better because {ONE_RATE} " not in text.split('id="input"')[0]
     assert "**Not complete: 34 of 44 runs are finished** (dropout 0, batch 2: 1 of 4; dropout 0, batch 8: 1 of 4; " in text
+
+
+def test_where_a_condition_changes_nothing_its_runs_are_those_as_is(filling):
+    filling("as_is")
+    filling("same_steps", sizes=(2, 8))
+    text = report()
+    assert row(section(text), "as many steps")[1:] == [
+        "76.0 ± 0.1 (4 of 4)", "76.0 ± 0.0 (4 of 4)", "76.0 ± 0.0 (4 of 4)", "-", "-"]
+    assert verdicts(text)[STEPS][1] == "4 at batch 2, 8, 16"
+    assert row(section(text), "rate in proportion")[1:] == ["-"] * 5
 
 
 def test_a_search_that_is_not_done_has_chosen_nothing(filling):

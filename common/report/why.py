@@ -116,24 +116,34 @@ def _is_begun(results: Results) -> bool:
 
 
 def _compare(results: Results, group: Group) -> Comparison:
-    rows = group.sets["train"].row_count
-    lines, names, every = {}, {}, {}
-    for condition in ONE_AT_A_TIME:
-        lines[condition.name] = {}
-        for base in group.cells:
-            config = base.config
-            choice = condition.apply(config, count_training_rows(min(rows, config.limit_train or rows), config.validation))
-            tried = [cell for each in choice if (cell := results.find_cell(f"{STUDY}.{condition.name}.search", each))]
-            chosen = _find_best(tried, len(choice), group.metric) if condition.search else choice[0]
-            cell = chosen and results.find_cell(f"{STUDY}.{condition.name}", chosen)
-            if cell:
-                lines[condition.name][config.batch_size] = cell
-            for each in [cell] * bool(cell) + tried:
-                every.setdefault(each.config.hash, each)
-                if every[each.config.hash].asked < each.asked:
-                    every[each.config.hash] = each
-                names.setdefault(each.config.hash, _name(condition, each, bool(tried)))
-    return Comparison(dataclasses.replace(group, cells=tuple(every.values())), lines, names)
+    found = {condition: _find_line(results, group, condition) for condition in ONE_AT_A_TIME}
+    cells, names = {}, {}
+    for condition, (line, tried) in found.items():
+        for cell in (*line.values(), *tried):
+            key = cell.config.hash
+            cells[key] = max(cells.get(key, cell), cell, key=lambda each: each.asked)
+            names.setdefault(key, _name(condition, cell, bool(tried)))
+    return Comparison(dataclasses.replace(group, cells=tuple(cells.values())),
+                      {condition.name: line for condition, (line, _) in found.items()}, names)
+
+
+def _find_line(results: Results, group: Group, condition: Condition) -> tuple[dict[int, Cell], list[Cell]]:
+    """Batch size -> cell of a condition; and the cells that its search has tried."""
+    study, rows = f"{STUDY}.{condition.name}", group.sets["train"].row_count
+    line, tried, unchanged = {}, [], {}
+    for base in group.cells:
+        size, limit = base.config.batch_size, base.config.limit_train or rows
+        choice = condition.apply(base.config, count_training_rows(min(rows, limit), base.config.validation))
+        candidates = [cell for config in choice if (cell := results.find_cell(f"{study}.search", config))]
+        tried += candidates
+        chosen = _find_best(candidates, len(choice), group.metric) if condition.search else choice[0]
+        cell = chosen and results.find_cell(study, chosen)
+        if cell:
+            line[size] = cell
+        if choice == [base.config]:
+            unchanged[size] = base
+    # Where a condition changes nothing its runs are those as is, whether or not they were asked for again.
+    return (dict(sorted((unchanged | line).items())) if line else {}), tried
 
 
 def _name(condition: Condition, cell: Cell, searched: bool) -> str:
@@ -256,7 +266,9 @@ def _test(comparison: Comparison, evaluation_set: str) -> list[list[str]]:
     rows = []
     for finding, p in zip(findings, corrected, strict=True):
         verdict = judge(mean_effect(advantage.slopes[0]), finding.left, p)
-        if hopeless:
+        if not lines[finding.condition]:
+            verdict = "**undecided**: not run"
+        elif hopeless:
             verdict = "**undecided**: no cell as is is above the majority class"
         runs = sum(len(lines[name][size].scored(evaluation_set)) for name in ("as_is", finding.condition)
                    for size in finding.sizes)
