@@ -17,6 +17,7 @@ from typing import BinaryIO
 from urllib.parse import unquote, urljoin, urlsplit
 
 from common import UserError
+from common.files import sha256_of
 
 TRIES = 5
 """So often a file is asked for before giving up."""
@@ -282,11 +283,6 @@ def file_name(url: str) -> str:
 def shown(url: str) -> str:
     """The address without what may be secret: user, password and query."""
     return re.sub(r"//[^/@]*@", "//", url.partition("?")[0])
-
-
-def sha256_of(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sync(file: BinaryIO) -> None:

@@ -7,7 +7,6 @@
 A classifier is a folder: weights.npz (float32 arrays by Model Garden's names, no pickle), vocab.txt and bert_config.json of
 the checkpoint, and classifier.json, which says what was trained, how texts are encoded and what the outputs mean.
 """
-import hashlib
 import json
 import os
 from collections.abc import Sequence
@@ -17,7 +16,7 @@ import numpy as np
 
 from common import UserError
 from common.data import Tokens, encode_texts, lay_end_to_end, map_rows
-from common.files import new_folder
+from common.files import new_folder, sha256_of
 
 FORMAT = 1
 """Raised when a folder's files change their meaning."""
@@ -102,7 +101,7 @@ class Classifier:
             np.savez(new / "weights.npz", **self._weights)
             (new / "vocab.txt").write_bytes(self._vocabulary.read_bytes())
             (new / "bert_config.json").write_text(json.dumps(self._bert, indent=2) + "\n")
-            about = self.about | {"weights_sha256": _sha256(new / "weights.npz")}
+            about = self.about | {"weights_sha256": sha256_of(new / "weights.npz")}
             (new / "classifier.json").write_text(json.dumps(about, indent=2, sort_keys=True) + "\n")
 
     def _logits(self, ids, mask, types):
@@ -149,14 +148,9 @@ def load_classifier(folder: str | os.PathLike) -> Classifier:
                         "--save-models") from None
     if version != FORMAT:
         raise UserError(f"the classifier {folder} has the format {version}, this program knows {FORMAT}; update the program")
-    if _sha256(folder / "weights.npz") != digest:
+    if sha256_of(folder / "weights.npz") != digest:
         raise UserError(f"the weights of the classifier {folder} are damaged (another SHA-256); delete it and call "
                         "again with --save-models")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with np.load(folder / "weights.npz", allow_pickle=False) as arrays:
         return Classifier(about, bert, folder / "vocab.txt", dict(arrays))
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

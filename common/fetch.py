@@ -22,7 +22,8 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from common import UserError
-from common.download import disk_errors_told, download, file_name, locked, sha256_of, shown, sync
+from common.download import disk_errors_told, download, file_name, locked, shown, sync
+from common.files import sha256_of
 from common.tasks import TASKS, Task
 
 MAX_TOTAL_BYTES = 4 << 30

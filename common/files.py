@@ -1,6 +1,7 @@
 """Files and folders that are there whole or not at all."""
 import contextlib
 import glob
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -55,6 +56,12 @@ def new_folder(folder: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(filling, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 (hex) of a file's content."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _sync(path: Path) -> None:

@@ -204,7 +204,7 @@ def test_no_verdict_where_nothing_is_above_the_majority_class(fill):
         fill.cell(checkpoint, size, [correct, correct + 1, correct - 1, correct])
     assert row(report(), "mini", "evaluation (dev)")[2:] == [
         "12", "-0.63 [-0.76, -0.50], p < 0.001", "+1.96 [+1.61, +2.31], p < 0.001",
-        "**undecided**: no batch size is above the majority class"]
+        "**undecided**: no batch size has an interval above the majority class"]
 
 
 def test_checkpoints_are_never_mixed_and_stand_ins_are_labelled(fill):

@@ -96,8 +96,8 @@ def test_one_run_of_each_cell_decides_nothing(fill):
 def test_no_verdict_where_no_cell_is_above_the_majority_class(fill):
     grid(fill, fill.checkpoint(), {64: (0.30, 0.34, 0.33, 0.32), 128: (0.30, 0.33, 0.33, 0.32)})
     best, shift = conclusions(report())
-    assert row(best, "mini", "dev_matched", "64")[-1] == "**undecided**: no cell is above the majority class"
-    assert row(shift, "mini", "dev_matched")[-1] == "**undecided**: no cell is above the majority class"
+    assert row(best, "mini", "dev_matched", "64")[-1] == "**undecided**: no cell has an interval above the majority class"
+    assert row(shift, "mini", "dev_matched")[-1] == "**undecided**: no cell has an interval above the majority class"
 
 
 def test_other_batch_sizes_have_no_conclusion_to_test(fill):

@@ -135,7 +135,7 @@ def test_no_verdict_where_nothing_is_above_the_majority_class(filling, monkeypat
         connection.exec_driver_sql("UPDATE datasets SET majority = 0.8 WHERE set_name = 'dev'")
     filling()
     assert {cells[-1] for cells in verdicts(report()).values()} == {
-        "**undecided**: no cell as is is above the majority class"}
+        "**undecided**: no cell as is has an interval above the majority class"}
 
 
 def test_a_partly_run_study_shows_n_of_n_and_compares_what_both_have(filling):
@@ -198,6 +198,21 @@ def test_diverged_and_collapsed_runs_are_counted_and_their_pairs_left_out(fillin
     assert row(section(text), "as is")[5] == "74.0 ± 0.1 (3 of 4, 1 diverged)"
     assert row(section(text), "dropout 0")[5].endswith("(3 of 4, 1 collapsed)")
     assert verdicts(text)[DROPOUT][1] == "2 at batch 2, 8, 16, 32, 64"
+
+
+def test_no_verdict_from_a_batch_size_that_only_collapses(filling):
+    """With as many steps batch 2 falls to one class in every run: that takes the slope away, and tells nothing."""
+    filling("as_is")
+    filling("same_steps", sizes=(8, 16, 32, 64))
+    (settings,) = CONDITIONS["same_steps"].settings(stand_in.make_config(batch_size=2), 3485)
+    config = filling.fill.plan("why_bs.same_steps", filling.checkpoint, "MRPC", 4, batch_size=2, **settings)
+    for instance in range(3):
+        filling.fill.finish(config, instance, 0.684, collapsed=1)
+    filling.fill.finish(config, 3, 0.70)
+    assert verdicts(report())[STEPS][-1] == "**supported**"
+    with filling.fill.store._writing() as connection:
+        connection.exec_driver_sql("update evaluations set collapsed = 1 where score = 0.70 and run = (select max(id) from runs)")
+    assert verdicts(report())[STEPS][-1] == "**undecided**: every run of batch 2 is collapsed then"
 
 
 def test_another_task_stands_apart_with_its_command(fill):

@@ -120,7 +120,7 @@ def _write_conclusions(page: Page, groups: list[Group]) -> None:
     page.text(f"The original concludes: **{CONCLUSION}**. The test, for each checkpoint by "
               "itself: the least-squares slope of the score on log2 of the batch size over all runs, in points for "
               "each doubling. Where its 95 % interval lies below 0 the conclusion is supported, above 0 contradicted, "
-              "else undecided; undecided, too, where no batch size is above the majority class. Welch's test of the "
+              "else undecided; undecided, too, where no batch size has an interval above the majority class. Welch's test of the "
               "smallest against the largest batch is given beside it and decides nothing. No correction "
               "is made for testing several times.")
     rows = []
@@ -142,7 +142,7 @@ def _test_row(group: Group, what: str, scores: list[tuple[Cell, list[float]]], h
     points = [(math.log2(cell.config.batch_size), score) for cell, each in scores for score in each]
     trend = linear_trend([x for x, _ in points], [y for _, y in points])
     ends = welch(scores[0][1], scores[-1][1]) if len(scores) > 1 else None
-    verdict = judge(trend) if not hopeless else "**undecided**: no batch size is above the majority class"
+    verdict = judge(trend) if not hopeless else "**undecided**: no batch size has an interval above the majority class"
     return [escape(group.title), what, str(len(points)), show_effect(trend), show_effect(ends),
             verdict + say_so_far(group)]
 

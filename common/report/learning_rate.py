@@ -127,8 +127,8 @@ def _write_best_rates(page: Page, groups: list[Group]) -> None:
               "test, for each checkpoint, task and set by itself: the rate of the highest mean is compared by Welch's "
               "test with every rate of the other side, which are the rates not named by the original if it is a named "
               "one, and the named ones if not. Where all of these 95 % intervals lie above 0 the conclusion is "
-              "supported or contradicted, else undecided; undecided, too, where no cell is above the majority class. "
-              "The comparison whose interval reaches lowest is shown. The best rate is chosen on the same scores, "
+              "supported or contradicted, else undecided; undecided, too, where no cell has an interval above the majority "
+              "class. The comparison whose interval reaches lowest is shown. The best rate is chosen on the same scores, "
               "which favours a verdict, and no correction is made for testing several times. Diverged runs have no "
               "score and take no part; they are counted. On another task the verdict says whether the conclusion carries over.")
     page.table(["checkpoint", "set", "batch size", "runs", "best rate", "second best", "original's best",
@@ -149,7 +149,7 @@ def _best_row(group: Group, evaluation_set: str, size: int) -> list[str]:
     named = published.MNLI_BEST_RATES.get(size, ())
     effect, verdict = judge_best(ranked, named, evaluation_set)
     if effect and is_hopeless(group, evaluation_set):
-        verdict = "**undecided**: no cell is above the majority class"
+        verdict = "**undecided**: no cell has an interval above the majority class"
     return [escape(group.title), escape(evaluation_set), str(size),
             str(sum(len(cell.scored(evaluation_set)) for cell in cells)), *shown[:2],
             " to ".join(map(show_rate, named)) or MISSING, show_effect(effect),
@@ -186,8 +186,8 @@ def _write_shift(page: Page, groups: list[Group]) -> None:
               "much it rises with each doubling of the batch. That is a weighted sum of means, tested as Welch's, with "
               "Satterthwaite's degrees of freedom and no assumption of equal variances. Where the 95 % interval lies "
               "above 0 the conclusion is supported, below 0 contradicted, else undecided; undecided, too, where no "
-              "cell is above the majority class. It uses the rates at which every batch size has two scored runs. It "
-              "does not find the best rate itself: that is in the table above. With the same number of epochs a larger "
+              "cell has an interval above the majority class. It uses the rates at which every batch size has two scored "
+              "runs. It does not find the best rate itself: that is in the table above. With the same number of epochs a larger "
               "batch takes fewer steps; the study cannot tell that apart.")
     page.table(["checkpoint", "set", "batch sizes", "rates", "runs", "rise of the slope, points for each doubling of both",
                 "the conclusion is"],
@@ -202,7 +202,7 @@ def _shift_row(group: Group, evaluation_set: str) -> list[str]:
     effect = measure_shift(sizes, rates, [_scores(cell, evaluation_set) for cell in cells])
     verdict = judge_shift(effect)
     if effect and is_hopeless(group, evaluation_set):
-        verdict = "**undecided**: no cell is above the majority class"
+        verdict = "**undecided**: no cell has an interval above the majority class"
     return [escape(group.title), escape(evaluation_set), ", ".join(map(str, sizes)),
             ", ".join(map(show_rate, rates)) or MISSING, str(sum(len(cell.scored(evaluation_set)) for cell in cells)),
             show_effect(effect), verdict + _say_diverged(group.cells) + say_so_far(group)]

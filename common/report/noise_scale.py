@@ -68,6 +68,11 @@ def noise_scale(group: Group, cell: Cell) -> float:
             / config.batch_size)
 
 
+def _name(group: Group) -> str:
+    """Title and task; the title names the task itself where it is not the original's."""
+    return group.title if "task" in group.differs else f"{group.title}, {group.task}"
+
+
 def _write_figure(page: Page, group: Group, evaluation_set: str) -> None:
     points = _points(group, evaluation_set)
     clouds = {f"batch {size}": [(noise_scale(group, cell), 100 * score) for cell, score in points
@@ -96,8 +101,8 @@ def _write_curves(page: Page, places: list[tuple[Group, str]]) -> None:
               "curve is assumed; t test). Where its 95 % interval leaves out 0, runs of equal scale score differently, and the "
               "claim is **refuted**. Where even the interval's farther end, times the doublings between smallest and largest "
               "batch size, stays below the evaluation set's sampling error, it is **supported**. Else it is undecided; "
-              "undecided, too, where no two batch sizes share a scale or no cell is above the majority class. Runs that share "
-              "a head are taken as independent. No correction is made for testing several times. The rank correlation "
+              "undecided, too, where no two batch sizes share a scale or no cell has an interval above the majority class. Runs "
+              "that share a head are taken as independent. No correction is made for testing several times. The rank correlation "
               "(Spearman's, over runs, interval by Fisher's z) says how far the score rises or falls with g throughout; a "
               "curve with a best place "
               "within has a small one.")
@@ -107,7 +112,7 @@ def _write_curves(page: Page, places: list[tuple[Group, str]]) -> None:
         effects = {claim: within_scale(group, name, power) for claim, power in ((ONE_CURVE, 1), (SQUARE_ROOT, 1 / 2))}
         verdicts = {claim: _judge(group, name, effect) for claim, effect in effects.items()}
         runs = str(len(_points(group, name)))
-        rows.append([escape(f"{group.title}, {group.task}"), escape(name), runs, _show_correlation(correlation),
+        rows.append([escape(_name(group)), escape(name), runs, _show_correlation(correlation),
                      *(text for claim in effects for text in (show_effect(effects[claim]), verdicts[claim]))])
         for claim, verdict in verdicts.items():
             page.verdict(claim, escape(group.title), f"{escape(group.task)} {escape(name)}", runs, verdict, "why-noise-scale")
@@ -130,7 +135,7 @@ def within_scale(group: Group, evaluation_set: str, power: float) -> Effect | No
 
 def _judge(group: Group, evaluation_set: str, effect: Effect | None) -> str:
     if is_hopeless(group, evaluation_set):
-        return "**undecided**: no cell is above the majority class"
+        return "**undecided**: no cell has an interval above the majority class"
     points = _points(group, evaluation_set)
     sizes = [cell.config.batch_size for cell, _ in points]
     bound = None
@@ -172,13 +177,13 @@ def _write_best(page: Page, places: list[tuple[Group, str]]) -> None:
               "undecided. It does not say that the growth is in proportion.")
     best, tests = [], []
     for group, name in places:
-        place = [escape(f"{group.title}, {group.task}"), escape(name)]
+        place = [escape(_name(group)), escape(name)]
         best += [place + row for row in _list_best(group, name)]
         sizes, rates, cells = find_rectangle(group, name)
         effect = measure_shift(sizes, rates, [[row.score for row in cell.scored(name)] for cell in cells])
         verdict = judge_shift(effect)
         if effect and is_hopeless(group, name):
-            verdict = "**undecided**: no cell is above the majority class"
+            verdict = "**undecided**: no cell has an interval above the majority class"
         runs = str(sum(len(cell.scored(name)) for cell in cells))
         tests.append(place + [", ".join(map(str, sizes)) or MISSING, ", ".join(map(show_rate, rates)) or MISSING, runs,
                               show_effect(effect), verdict])

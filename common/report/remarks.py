@@ -57,7 +57,7 @@ def equals_majority(group: Group, cell: Cell, evaluation_set: str) -> bool:
 
 
 def is_hopeless(group: Group, evaluation_set: str) -> bool:
-    """Whether no cell is above the majority class, so that nothing can be concluded."""
+    """Whether no cell has an interval above the majority class, so that nothing can be concluded."""
     return has_majority(group, evaluation_set) and not any(
         is_above_majority(group, cell, evaluation_set) for cell in group.cells)
 

@@ -230,7 +230,7 @@ def _write_figure(page: Page, comparison: Comparison, evaluation_set: str) -> No
 
 def _write_hypotheses(page: Page, comparisons: list[Comparison]) -> None:
     page.heading("Which reason holds?", "why-hypotheses", level=3)
-    page.text("The rule, fixed before any run with something changed was looked at: the *advantage* of small batches is the "
+    page.text("The rule, written without a look at any run with something changed: the *advantage* of small batches is the "
               "least-squares slope of the score on log2 of the batch size, in points for each doubling, negative where small "
               "batches do better. An instance number has the same initial head at every batch size and under every condition, "
               "so each instance gives one slope, and the conditions are compared in pairs. A reason is **supported** where, "
@@ -238,7 +238,9 @@ def _write_hypotheses(page: Page, comparisons: list[Comparison]) -> None:
               "under the condition minus half of the slope as is, tested against 0 by Student's paired t test, and its p value "
               f"corrected by Holm's method for the {len(HYPOTHESES)} reasons tested on one set, at {LEVEL:g}. Else it is "
               "undecided; undecided, too, where the slope as is has no 95 % interval below 0 (nothing is there to be "
-              "explained) or no cell is above the majority class. The slope can also vanish because small batches get worse: "
+              "explained), no cell has an interval above the majority class, or every run of a batch size is collapsed under the "
+              "condition (a clause that came with the first such runs: their score tells nothing of the model). The slope can "
+              "also vanish because small batches get worse: "
               "the last two columns are the mean changes at the smallest and the largest batch size. The intervals are not "
               "corrected. Instances differ "
               "in the head alone; other data orders and other rows may say otherwise.")
@@ -269,7 +271,9 @@ def _test(comparison: Comparison, evaluation_set: str) -> list[list[str]]:
         if not lines[finding.condition]:
             verdict = "**undecided**: not run"
         elif hopeless:
-            verdict = "**undecided**: no cell as is is above the majority class"
+            verdict = "**undecided**: no cell as is has an interval above the majority class"
+        elif collapsed := _find_collapsed(lines[finding.condition], finding.sizes, evaluation_set):
+            verdict = f"**undecided**: every run of batch {collapsed[0]} is collapsed then"
         runs = sum(len(lines[name][size].scored(evaluation_set)) for name in ("as_is", finding.condition)
                    for size in finding.sizes)
         both = f"{len(finding.instances)} at batch {', '.join(map(str, finding.sizes))}" if finding.instances else MISSING
@@ -277,6 +281,11 @@ def _test(comparison: Comparison, evaluation_set: str) -> list[list[str]]:
                      show_effect(finding.left), show_p(p) if finding.left else MISSING,
                      *_show_changes(finding, lines, evaluation_set), verdict + say_so_far(group)])
     return rows
+
+
+def _find_collapsed(cells: dict[int, Cell], sizes: list[int], evaluation_set: str) -> list[int]:
+    """The batch sizes whose every scored run is collapsed."""
+    return [size for size in sizes if cells[size].count_collapsed(evaluation_set) == len(cells[size].scored(evaluation_set))]
 
 
 def find_out(condition: str, as_is: dict[int, Cell], then: dict[int, Cell], evaluation_set: str) -> Finding:
