@@ -13,7 +13,7 @@ demo: .venv/ready
 
 test: .venv/ready
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 chaos: .venv/ready
 	BERT_GLUE_CHAOS=1 $(BIN)/python -m pytest -s tests/test_chaos.py \
