@@ -108,8 +108,8 @@ def _adapt(study: Study, options) -> Study:
                          if condition.name in (getattr(options, "conditions", None) or [condition.name])))
 
 
-def guarded(action, debug: bool) -> int:
-    """The exit status of an action; what the user must mend is said in one sentence."""
+def guarded(action, debug: bool, stopped: str = "what was finished is in the store, call again to go on") -> int:
+    """The exit status of an action; what the user must mend is said in one sentence, and so is what became of a stopped one."""
     try:
         return action()
     except UserError as error:
@@ -118,10 +118,10 @@ def guarded(action, debug: bool) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("stopped; what was finished is in the store, call again to go on", file=sys.stderr)
+        print(f"stopped; {stopped}", file=sys.stderr)
         return 130
     except Terminated:
-        print("terminated; what was finished is in the store, call again to go on", file=sys.stderr)
+        print(f"terminated; {stopped}", file=sys.stderr)
         return 143
 
 
@@ -367,7 +367,7 @@ def _folder(text: str) -> Path:
 
 
 def address(text: str) -> str:
-    """The value of --db: a file, or a database URL without a password, which every user could read in the list of processes."""
+    """A store as the user names it: a file, or a database URL without a password, which the list of processes would show."""
     _, is_url, rest = text.partition("://")
     if is_url and (":" in rest.rpartition("@")[0] or re.search("[?&]password=", rest, re.IGNORECASE)):
         raise argparse.ArgumentTypeError("a password on the command line can be read by every user of the machine: leave it "

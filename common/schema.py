@@ -243,6 +243,40 @@ def lock(connection: sa.Connection) -> None:
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({APPLICATION_ID})")
 
 
+def insert_new(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping]) -> None:
+    """Inserts the rows whose keys are not there yet."""
+    if rows:
+        connection.execute(_insert(connection, table).on_conflict_do_nothing(), rows)
+
+
+def insert_checkpoints(connection: sa.Connection, rows: Sequence[Mapping]) -> None:
+    """The same for `checkpoints`; one whose content came as a folder before takes the name of the archive that it comes as."""
+    insert_new(connection, checkpoints, rows)
+    for row in rows:
+        if row["archive_sha256"]:
+            connection.execute(checkpoints.update().where(checkpoints.c.digest == row["digest"],
+                                                          checkpoints.c.archive_sha256.is_(None))
+                               .values(archive_sha256=row["archive_sha256"], name=row["name"]))
+
+
+def insert_studies(connection: sa.Connection, rows: Sequence[Mapping]) -> None:
+    """The same for `studies`, which keep the most instances that were ever asked for."""
+    if rows:
+        insert = _insert(connection, studies)
+        connection.execute(insert.on_conflict_do_update(
+            index_elements=[studies.c.study, studies.c.config], set_={"instances": insert.excluded.instances},
+            where=insert.excluded.instances > studies.c.instances), rows)
+
+
+def _insert(connection, table: sa.Table):
+    """An INSERT that knows ON CONFLICT, which each of the two databases has in a dialect of its own."""
+    if connection.dialect.name == "sqlite":
+        from sqlalchemy.dialects.sqlite import insert
+    else:
+        from sqlalchemy.dialects.postgresql import insert
+    return insert(table)
+
+
 def _create_views(connection: sa.Connection) -> None:
     for name, query in VIEWS.items():
         connection.exec_driver_sql(f"CREATE VIEW {name} AS {query}")

@@ -19,19 +19,17 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy import Integer, select
 
-from common import UserError, schema
+from common import UserError, copying, schema
 from common.config import RunConfig
 from common.owner import Owner
 from common.schema import (
     VERSION,
-    checkpoints,
     configs,
     datasets,
     environments,
     evaluations,
     measurements,
     runs,
-    studies,
     versions,
 )
 from common.study import MAX_FAILURES
@@ -99,33 +97,34 @@ class Store:
       address: path of an SQLite file, or a database URL of SQLAlchemy.
       create: make the file and the tables where they are missing, and upgrade an older store after a backup. Without it
         the store is only read, and an older SQLite store is read from an upgraded copy in memory.
+      flag: what the user gave the address by, for sentences that tell them to give another.
 
     Raises:
       NoStore: it is missing or empty, and `create` is not set.
       UserError: the store cannot be opened, is damaged, is no store of this program or is of a newer version.
     """
 
-    def __init__(self, address: str | os.PathLike, *, create: bool = True):
-        self.address = str(address)
+    def __init__(self, address: str | os.PathLike, *, create: bool = True, flag: str = "--db"):
+        self.address, self.flag = str(address), flag
         self.patience = PATIENCE_SECONDS
         if not self.address:
-            raise UserError("the results store has no name; name a file with --db")
+            raise UserError(f"the results store has no name; name a file with {flag}")
         try:
             self.url = (sa.make_url(self.address) if "://" in self.address
                         else sa.URL.create("sqlite", database=self.address))
         except (sa.exc.ArgumentError, ValueError):
-            raise UserError("the --db address is neither a path nor a database URL such as "
+            raise UserError(f"the {flag} address is neither a path nor a database URL such as "
                             "postgresql+psycopg://user@host/name") from None
         if self.url.get_backend_name() == "sqlite" and self.url.database not in (None, "", ":memory:"):
             path = Path(self.url.database)
             if not create and not path.is_file():
                 raise NoStore(f"there is no results store at {path}; run one of the exp_*.py scripts first "
-                              "or name another with --db")
+                              f"or name another with {flag}")
             if not path.parent.is_dir():
                 raise UserError(f"the folder of the results store {path} does not exist; create it or name another "
-                                "place with --db")
+                                f"place with {flag}")
             if path.is_dir():
-                raise UserError(f"the results store {path} is a folder; name a file with --db")
+                raise UserError(f"the results store {path} is a folder; name a file with {flag}")
         try:
             self.engine = sa.create_engine(self.url, **_engine_options(self.url))
         except (sa.exc.NoSuchModuleError, ModuleNotFoundError) as error:
@@ -171,6 +170,8 @@ class Store:
         try:
             with self.engine.connect() as connection:
                 connection = connection.execution_options(writes=writes)
+                if not writes and connection.dialect.name == "postgresql":  # else each query sees a state of its own
+                    connection = connection.execution_options(isolation_level="REPEATABLE READ")
                 with connection.begin():
                     yield connection
         except sa.exc.IntegrityError:
@@ -178,7 +179,7 @@ class Store:
         except (sa.exc.DBAPIError, sqlite3.Error, UnicodeDecodeError) as error:  # the last: of a damaged message or text
             kind = StoreAway if _may_pass(error) else UserError
             raise kind(f"the results store {self.name} cannot be {'written' if writes else 'read'}: "
-                       f"{_reason(error)}") from error
+                       f"{_reason(error, self.flag)}") from error
 
     # -- schema
 
@@ -245,11 +246,11 @@ class Store:
             return None
         if versions.name not in tables or runs.name not in tables:
             raise UserError(f"the database {self.name} belongs to another program (it has the table {tables[0]!r}); "
-                            "name another with --db")
+                            f"name another with {self.flag}")
         version = connection.scalar(select(sa.func.max(versions.c.version)))
         if version is None or version < 1:
             raise UserError(f"the results store {self.name} does not say of which schema version it is; restore a copy of it or "
-                            "name another with --db")
+                            f"name another with {self.flag}")
         return version
 
     # -- planning
@@ -305,22 +306,14 @@ class Store:
         """
         with self._writing() as connection:
             schema.lock(connection)  # two plans that insert the same rows in another order would block each other
-            _insert_new(connection, checkpoints, [checkpoint])
-            if checkpoint["archive_sha256"]:  # the same content may have come as a folder before
-                connection.execute(checkpoints.update().where(checkpoints.c.digest == checkpoint["digest"],
-                                                              checkpoints.c.archive_sha256.is_(None))
-                                   .values(archive_sha256=checkpoint["archive_sha256"], name=checkpoint["name"]))
-            _insert_new(connection, datasets, data)
-            _insert_new(connection, configs, [_config_row(config) for config in wanted])
-            _insert_new(connection, runs, [{"config": config.hash, "instance": instance}
-                                           for config, numbers in wanted.items() for instance in numbers])
+            schema.insert_checkpoints(connection, [checkpoint])
+            schema.insert_new(connection, datasets, data)
+            schema.insert_new(connection, configs, [_config_row(config) for config in wanted])
+            schema.insert_new(connection, runs, [{"config": config.hash, "instance": instance}
+                                                 for config, numbers in wanted.items() for instance in numbers])
+            schema.insert_studies(connection, [{"study": study, "config": config.hash, "instances": instances}
+                                               for config in wanted])
             for config, numbers in wanted.items():
-                key = (studies.c.study == study, studies.c.config == config.hash)
-                had = connection.scalar(select(studies.c.instances).where(*key))
-                if had is None:
-                    connection.execute(studies.insert().values(study=study, config=config.hash, instances=instances))
-                elif had < instances:
-                    connection.execute(studies.update().where(*key).values(instances=instances))
                 again = runs.update().where(runs.c.config == config.hash, runs.c.instance.in_(numbers),
                                             runs.c.status == "failed").values(status="pending", error=None)
                 if retry_failed:
@@ -393,7 +386,7 @@ class Store:
                 measurements: [_measurement_row(claim.run, *row) for row in result.measurements]}
         digest = schema.digest_of({"config": claim.config.hash, "instance": claim.instance, **values}, rows)
         with self._writing() as connection:
-            _insert_new(connection, environments, [result.environment])
+            schema.insert_new(connection, environments, [result.environment])
             finished = connection.execute(_held(claim, owner).values(
                 **values, owner=None, finished_at=_now(), digest=digest))
             if finished.rowcount != 1:
@@ -418,7 +411,42 @@ class Store:
             if failed.rowcount != 1 and not _is_so(connection, claim, runs.c.status == "failed", runs.c.error == error):
                 raise RunLost(f"run {claim.run} was taken over")
 
+    # -- copying
+
+    @_patient
+    def read_all(self) -> copying.Content:
+        """Everything in the store.
+
+        Raises:
+          UserError: a run is not what was recorded.
+        """
+        self.refuse_altered()
+        with self.reading() as connection:
+            return copying.read(connection)
+
+    @_patient
+    def add(self, content: copying.Content) -> copying.Comparison:
+        """Adds what this store lacks of another's content, all of it or nothing; says what that was."""
+        with self._writing() as connection:
+            schema.lock(connection)  # nobody plans meanwhile,
+            connection.execute(select(runs.c.id).order_by(runs.c.id).with_for_update())  # and nobody takes or finishes a run
+            found = copying.compare(content, copying.read(connection))
+            copying.add(connection, content, found)
+            return found
+
     # -- reading
+
+    def refuse_altered(self) -> None:
+        """Refuses a store of which a number is not what was recorded.
+
+        Raises:
+          UserError: it is such a store; the sentence names the first of what was changed.
+        """
+        altered = self.where_altered()
+        if altered:
+            raise UserError(f"{altered[0]} of {self.name} was changed after it was recorded"
+                            + (f", and {len(altered) - 1} more were" if altered[1:] else "")
+                            + "; restore a copy of the store, or set such runs aside (README, \"Ask your own question\")")
 
     def where_altered(self) -> list[str]:
         """Runs and configurations that are not what was recorded: a bit flipped, or somebody changed a number.
@@ -504,17 +532,6 @@ def _wait_for_lock(execute, statement: str) -> None:
                 raise
 
 
-def _insert_new(connection, table: sa.Table, rows: list[dict]) -> None:
-    """Inserts the rows whose keys are not there yet."""
-    if not rows:
-        return
-    if connection.dialect.name == "sqlite":
-        from sqlalchemy.dialects.sqlite import insert
-    else:
-        from sqlalchemy.dialects.postgresql import insert
-    connection.execute(insert(table).on_conflict_do_nothing(), rows)
-
-
 def _held(claim: Claim, owner: Owner):
     """An UPDATE of a run that touches it only while it is ours."""
     return runs.update().where(runs.c.id == claim.run, runs.c.status == "running", runs.c.owner == str(owner),
@@ -565,22 +582,22 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, flag: str) -> str:
     cause = getattr(error, "orig", None) or error
     text = _first_line(str(cause)) or type(cause).__name__
     remedies = {
         "locked": "another program holds it locked; close that and call again",
-        "readonly": "it is read-only; make it writable or name another with --db",
-        "unable to open": "the file cannot be opened; check its permissions or name another with --db",
+        "readonly": f"it is read-only; make it writable or name another with {flag}",
+        "unable to open": f"the file cannot be opened; check its permissions or name another with {flag}",
         "full": "the disk is full; free some space and call again",
         "disk I/O error": "the disk is full or failing; free some space and call again",
-        "malformed": "the file is damaged; restore a copy of it or name another with --db",
-        "decode": "the file is damaged; restore a copy of it or name another with --db",
-        "not a database": "the file is no SQLite database; name another with --db",
+        "malformed": f"the file is damaged; restore a copy of it or name another with {flag}",
+        "decode": f"the file is damaged; restore a copy of it or name another with {flag}",
+        "not a database": f"the file is no SQLite database; name another with {flag}",
         "password": "give the password in PGPASSWORD or in ~/.pgpass, or mend the user's name",
-        "Connection refused": "no server answers there; start it, or mend host and port in --db",
-        "could not translate host name": "mend the host's name in --db",
-        "does not exist": "create it, or name another with --db",
+        "Connection refused": f"no server answers there; start it, or mend host and port in {flag}",
+        "could not translate host name": f"mend the host's name in {flag}",
+        "does not exist": f"create it, or name another with {flag}",
         "permission denied": "let the database's owner grant it",
     }
     return next((f"{remedy} ({text})" for sign, remedy in remedies.items() if sign in text), text)

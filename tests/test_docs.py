@@ -12,7 +12,7 @@ import stand_in
 from test_commands import ask
 
 from common.demo import write_checkpoint
-from common.store import datasets, evaluations, runs, studies
+from common.schema import datasets, evaluations, runs, studies
 
 ROOT = Path(__file__).parent.parent
 

@@ -175,6 +175,16 @@ def test_connections_cut_at_any_time_lose_and_repeat_nothing(store, tmp_path, po
     assert ask(store, "SELECT count(*), min(n), max(n) FROM cells") == [(10, 5, 5)]
 
 
+def test_queries_of_one_reader_see_one_state(store, config, owner):
+    """A report must not count runs before, and their scores after, somebody recorded one."""
+    plan(store, [config], 2)
+    with store.reading() as connection:
+        before = connection.exec_driver_sql("SELECT count(*) FROM results").scalar()
+        store.record(store.find_claim(config, 0, owner), owner, make_result())
+        assert (before, connection.exec_driver_sql("SELECT count(*) FROM results").scalar()) == (0, 0)
+    assert ask(store, "SELECT count(*) FROM results") == [(1,)]
+
+
 # -- owners on other machines
 
 def test_a_lease_runs_by_the_databases_clock_and_ends_for_one_contender(store, config, owner, monkeypatch):

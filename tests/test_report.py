@@ -10,18 +10,8 @@ import stand_in
 
 import make_report
 from common.report.page import escape
-from common.store import (
-    Store,
-    _config_row,
-    checkpoints,
-    configs,
-    datasets,
-    environments,
-    evaluations,
-    measurements,
-    runs,
-    studies,
-)
+from common.schema import checkpoints, configs, datasets, environments, evaluations, measurements, runs, studies
+from common.store import Store, _config_row
 
 ROOT = Path(__file__).parent.parent
 GOOGLE = "5f087a0c6c73aed0b0a13f9a99dade56bece97d0594b713195821e031266fae9"

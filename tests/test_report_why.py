@@ -9,8 +9,8 @@ from test_report import report, row
 import exp_why_bs
 from common.report.noise_scale import judge_curve
 from common.report.why import HYPOTHESES, LABELS, judge
+from common.schema import measurements
 from common.stats import Effect
-from common.store import measurements
 
 SIZES = exp_why_bs.STUDY.batch_sizes
 CONDITIONS = {condition.name: condition for condition in exp_why_bs.STUDY.conditions}

@@ -8,10 +8,10 @@ from functools import cached_property
 
 from sqlalchemy import select
 
-from common import UserError
 from common.config import RunConfig
+from common.schema import checkpoints, configs, datasets, environments, evaluations, measurements, runs, studies
 from common.stats import Interval, mean_interval
-from common.store import Store, checkpoints, configs, datasets, environments, evaluations, measurements, runs, studies
+from common.store import Store
 from common.tasks import TASKS
 
 
@@ -262,11 +262,7 @@ def read_results(store: Store) -> Results:
     Raises:
       UserError: a run is not what was recorded.
     """
-    altered = store.where_altered()
-    if altered:
-        raise UserError(f"{altered[0]} of {store.name} was changed after it was recorded"
-                        + (f", and {len(altered) - 1} more were" if altered[1:] else "")
-                        + "; restore a copy of the store, or set such runs aside (README, \"Ask your own question\")")
+    store.refuse_altered()
     with store.reading() as connection:
         def rows(table, *order):
             return connection.execute(select(table).order_by(*order)).all()
