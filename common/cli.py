@@ -66,7 +66,11 @@ def build_parser(study: Study, doc: str, grids: dict[str, Study], grid_flag: str
     how.add_argument("--db", type=address, default="results.db", metavar="FILE|URL",
                      help="the results store (default: %(default)s)")
     how.add_argument("--workers", type=_whole("workers"), metavar="N",
-                     help="runs at a time (default: as many as the machine carries)")
+                     help="runs at a time (default: as many as the machine carries, or the workers of --cluster)")
+    how.add_argument("--cluster", type=cluster_address, metavar="ADDRESS",
+                     help="train on the workers of a Dask cluster: tcp://HOST:PORT of its scheduler, the file that the scheduler "
+                          "wrote, or local:N for N workers started here; they need neither the store nor the input files, and "
+                          "what is to be kept comes back from them (docs/running.md)")
     how.add_argument("--threads", type=_whole("threads"), default=1, metavar="N",
                      help="threads of each run; another number rounds differently (default: %(default)s)")
     how.add_argument("--dry-run", action="store_true", help="show what is there and what would be trained, and stop")
@@ -128,7 +132,6 @@ def guarded(action, debug: bool, stopped: str = "what was finished is in the sto
 def _run(study: Study, options) -> int:
     from common.again import find_again
     from common.download import cache_dir
-    from common.environment import count_cores
     from common.fetch import get_checkpoint
     from common.keep import Keep
     from common.outbox import Outbox
@@ -149,12 +152,11 @@ def _run(study: Study, options) -> int:
         store = Store(options.db, create=not options.dry_run)
     except NoStore:
         store = None
-    workers = options.workers or _default_workers(count_cores(), options.threads)
     rows = {"checkpoint": checkpoint.row(), "data": [row for each in data.values() for row in each.rows()]}
     if options.dry_run:
         chosen = choose(store, parts, study.instances)
         needs = _plan(store, parts + chosen, options, rows)
-        _print_plan(needs, find_again(keep, store, needs), workers)
+        _print_plan(needs, find_again(keep, store, needs), _count_workers(options))
         _print_searches(parts, chosen, study.instances)
         status = 0
     else:
@@ -164,8 +166,8 @@ def _run(study: Study, options) -> int:
             return Job(config, instance, checkpoint, folders[config.task], cache, options.threads, keep)
 
         needs, failures = _train_parts(store, study, parts, options, rows, lambda needs: _drive(
-            store, outbox, needs, workers, options, make_job, train_run))
-        status = _conclude(store, needs, failures, workers, options, keep, make_job)
+            store, outbox, needs, options, make_job, train_run))
+        status = _conclude(store, needs, failures, options, keep, make_job)
         if options.tensorboard:
             _write_curves(store, needs, options.tensorboard)
     for name, error in missing.items():
@@ -256,7 +258,7 @@ def _make_grid(study: Study, options, checkpoint, data) -> list[tuple]:
     return list(grid.items())
 
 
-def _conclude(store, needs, failures: list, workers: int, options, keep, make_job) -> int:
+def _conclude(store, needs, failures: list, options, keep, make_job) -> int:
     """Trains again what is in the store without something to be kept of it; says how all ended; returns the exit status."""
     from common.again import Unwritten, find_again
     from common.keep import keep_again
@@ -266,7 +268,7 @@ def _conclude(store, needs, failures: list, workers: int, options, keep, make_jo
     again = [] if failures and options.fail_fast else find_again(keep, store, needs, failures)
     if again:
         unwritten = Unwritten(store)
-        failures += _drive(unwritten, unwritten, again, workers, options, make_job, keep_again,
+        failures += _drive(unwritten, unwritten, again, options, make_job, keep_again,
                            " again, for what is to be kept of them")
         for config, number, name, now, before in unwritten.differing:
             print(f"note: {name_run(config, number)} scored {now} on {name} where the store has {before}: other software, "
@@ -291,25 +293,39 @@ def _write_curves(store, needs, folder: Path) -> None:
     print(f"the curves of {written} runs are in {folder}; tensorboard --logdir {folder} shows them", file=sys.stderr)
 
 
-def _drive(store, outbox, needs, workers: int, options, make_job, train, why: str = "") -> list[tuple]:
+def _drive(store, outbox, needs, options, make_job, train, why: str = "") -> list[tuple]:
     """Has the missing runs trained; (configuration, instance, error) of those that failed."""
     from common.driver import Driver, stopping_on_sigterm
     from common.progress import Display
-    from common.workers import FreshProcesses
 
     total = sum(len(need.missing) for need in needs)
-    if total:
-        print(f"{total} runs to train{why}, {workers} at a time{_estimate(needs, workers)}", file=sys.stderr)
-    display = Display(total, min(workers, total))
-    executor = FreshProcesses(workers, display.progress)
-    driver = Driver(store, executor, workers, make_job, display, outbox=outbox, train=train, fail_fast=options.fail_fast)
+    if not total:
+        return []
     with stopping_on_sigterm():
+        executor = _open_executor(options)
+        workers = executor.places()
+        print(f"{total} runs to train{why}, {workers} at a time{_estimate(needs, workers)}", file=sys.stderr)
+        display = Display(total)
+        executor.on_report = display.progress
+        driver = Driver(store, executor, executor.places, make_job, display, outbox=outbox, train=train,
+                        fail_fast=options.fail_fast)
         try:
             driver.run(needs)
         finally:
             executor.kill()
             display.close()
     return driver.failures
+
+
+def _open_executor(options):
+    """What trains: processes here, or the workers of a cluster."""
+    if options.cluster:
+        from common.cluster import DaskCluster
+
+        return DaskCluster(options.cluster, options.threads, options.workers, FOLDER / "cache" if options.demo else None)
+    from common.workers import FreshProcesses
+
+    return FreshProcesses(_count_workers(options))
 
 
 def _estimate(needs, workers: int) -> str:
@@ -354,11 +370,15 @@ def _print_searches(parts, chosen, instances: int) -> None:
                   f"{undecided * (instances - part.instances)} more runs")
 
 
-def _default_workers(cores: int, threads: int) -> int:
-    """As many runs as cores carry, and memory at 1.5 GB each."""
+def _count_workers(options) -> int:
+    """Runs at a time: as asked for, as a local cluster has workers, or as cores carry them, and memory at 1.5 GB each."""
     import psutil
 
-    return max(1, min(cores // threads, int(psutil.virtual_memory().available / 1.5e9)))
+    from common.environment import count_cores
+
+    _, is_local, number = (options.cluster or "").partition("local:")
+    carried = min(count_cores() // options.threads, int(psutil.virtual_memory().available / 1.5e9))
+    return options.workers or (int(number) if is_local else max(1, carried))
 
 
 def _folder(text: str) -> Path:
@@ -373,6 +393,14 @@ def address(text: str) -> str:
         raise argparse.ArgumentTypeError("a password on the command line can be read by every user of the machine: leave it "
                                          "out and give it by PGPASSWORD or ~/.pgpass")
     return text
+
+
+def cluster_address(text: str) -> str:
+    """The value of --cluster."""
+    if re.fullmatch(r"local:[1-9]\d*|(tcp|tls)://\S+:\d+", text) or Path(text).is_file():
+        return text
+    raise argparse.ArgumentTypeError(f"{text!r} is no cluster: give tcp://HOST:PORT of a Dask scheduler, the file that it wrote "
+                                     "(dask scheduler --scheduler-file FILE), or local:N for N workers on this machine")
 
 
 def _whole(what: str):

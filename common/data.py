@@ -189,6 +189,12 @@ def _find_file(task: Task, folder: Path, name: str) -> Path:
                     "with --glue-dir")
 
 
+def where_files(task: Task, folder: Path, tests: bool = False) -> list[str]:
+    """The names, relative to the task's folder, of the files that a run reads; with or without the test sets that are there."""
+    names = [_find_file(task, folder, name).name for name in ("train", *task.evaluation_rows)]
+    return names + [test.file for test in task.tests if tests and (folder / test.file).is_file()]
+
+
 def _read_lines(path: Path) -> list[str]:
     try:
         content = path.read_bytes()

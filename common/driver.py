@@ -5,6 +5,7 @@ import queue
 import signal
 import time
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Executor, Future
 
 from common import Terminated, UserError
@@ -14,7 +15,7 @@ from common.owner import Owner
 from common.store import Claim, RunLost, Store
 from common.study import Need
 from common.train import train_run
-from common.workers import WorkerError
+from common.workers import NoWorkers, WorkerError
 
 HEARTBEAT_SECONDS = 20
 
@@ -25,16 +26,17 @@ class Driver:
     Args:
       store: where results go; nobody but the driver writes to it.
       executor: what trains: any `concurrent.futures.Executor`.
-      workers: runs at a time.
+      workers: runs at a time, or what tells how many they are now.
       make_job: configuration and instance -> `Job`.
       display: hears of every start, end and failure.
       outbox: keeps what was trained until it is in the store.
       fail_fast: stop at the first failure.
     """
 
-    def __init__(self, store: Store, executor: Executor, workers: int, make_job, display, *, outbox: Outbox,
+    def __init__(self, store: Store, executor: Executor, workers: int | Callable[[], int], make_job, display, *, outbox: Outbox,
                  train=train_run, fail_fast: bool = False):
-        self.store, self.executor, self.workers = store, executor, workers
+        self.store, self.executor = store, executor
+        self.places = workers if callable(workers) else lambda: workers
         self.make_job, self.display, self.outbox = make_job, display, outbox
         self.train, self.fail_fast = train, fail_fast
         self.owner = Owner.of_this_process()
@@ -50,6 +52,7 @@ class Driver:
 
         Raises:
           UserError: the store could not be used any more; what was in work is trained to its end and kept in the outbox.
+          NoWorkers: nobody trains any more; what was in work is given back.
         """
         waiting = deque(_in_order(needs))
         try:
@@ -59,6 +62,8 @@ class Driver:
                 self._beat()
                 if self.failures and self.fail_fast:
                     break
+        except NoWorkers:
+            raise
         except UserError as error:
             raise UserError(f"{error}{self._keep_results(error)}") from error
         finally:
@@ -70,16 +75,16 @@ class Driver:
 
     def _take(self, waiting: deque) -> None:
         """Fills the free workers with waiting runs; a run that another driver holds goes back to their end."""
-        free = self.workers - len(self._working)
-        if free <= 0 or not waiting:
-            return
-        claims, others = self.store.take(list(waiting), free, self.owner)
-        for _ in range(len(claims) + len(others)):
-            waiting.popleft()
-        for claim in claims:
-            self.display.started(claim)
-            self._start(claim)
-        for (config, instance), status in others.items():
+        for _ in range(len(waiting)):
+            if len(self._working) >= self.places():
+                return
+            config, instance = waiting.popleft()
+            claim = self.store.find_claim(config, instance, self.owner)
+            if claim:
+                self.display.started(claim)
+                self._start(claim)
+                continue
+            status = self.store.where_status(config)[instance][0]
             if status in ("done", "diverged"):
                 self.outbox.remove(config, instance)
                 self.display.found(config, instance)
@@ -116,35 +121,28 @@ class Driver:
 
     def _finish(self, futures: list[Future]) -> list[tuple[RunConfig, int]]:
         """Records what has ended; gives the runs that somebody else took over meanwhile, to be waited for."""
-        ended = {self._working[future]: future for future in futures}
-        results = {claim: future.result() for claim, future in ended.items() if future.exception() is None}
-        lost = self.store.record_all(results, self.owner) if results else []
-        for claim, future in ended.items():
-            if claim in lost:
+        lost = []
+        for future in futures:
+            claim = self._working[future]
+            error = future.exception()
+            if isinstance(error, NoWorkers):
+                raise error
+            try:
+                if error is None:
+                    self.store.record(claim, self.owner, future.result())
+                    self.outbox.remove(claim.config, claim.instance)
+                    self.display.finished(claim, future.result())
+                    if future.result().not_kept:
+                        self.failures.append((claim.config, claim.instance, WorkerError(
+                            f"its numbers are in the store, but {future.result().not_kept}; mend that and call again")))
+                else:
+                    self.store.fail(claim, self.owner, str(error))
+                    self._fail(claim.config, claim.instance, error)
+            except RunLost:
                 self.display.lost(claim)
-            elif claim in results:
-                self._recorded(claim, results[claim])
-            elif not self._failed(claim, future.exception()):
-                lost.append(claim)
+                lost.append((claim.config, claim.instance))
             del self._working[future], self._kept[future]
-        return [(claim.config, claim.instance) for claim in lost]
-
-    def _recorded(self, claim: Claim, result) -> None:
-        self.outbox.remove(claim.config, claim.instance)
-        self.display.finished(claim, result)
-        if result.not_kept:
-            self.failures.append((claim.config, claim.instance, WorkerError(
-                f"its numbers are in the store, but {result.not_kept}; mend that and call again")))
-
-    def _failed(self, claim: Claim, error: BaseException) -> bool:
-        """Records a failure; False if the run is no longer ours."""
-        try:
-            self.store.fail(claim, self.owner, str(error))
-        except RunLost:
-            self.display.lost(claim)
-            return False
-        self._fail(claim.config, claim.instance, error)
-        return True
+        return lost
 
     def _keep_results(self, error: UserError) -> str:
         """Waits for what is in work to reach the outbox; says so in words to follow the error's."""

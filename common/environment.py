@@ -28,6 +28,21 @@ def count_cores() -> int:
     return cores
 
 
+PACKAGES = ("tensorflow", "tf-keras", "tf-models-official", "numpy", "scipy", "scikit-learn", "distributed")
+
+
+@functools.cache
+def software() -> dict[str, str]:
+    """What has to be the same on all machines that train for one driver: versions, and a digest of this program's code.
+
+    It is that of the first call: a process that goes on after its files were changed still runs the old ones.
+    """
+    here, digest = Path(__file__).parent, hashlib.sha256()
+    for path in sorted(here.rglob("*.py")):
+        digest.update(f"{path.relative_to(here)} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return {"code": digest.hexdigest()[:12], "python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+
+
 @functools.cache
 def _machine() -> dict:
     return {"host": socket.gethostname(), "processor": _processor(), "cores": count_cores(),

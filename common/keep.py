@@ -12,6 +12,7 @@ from pathlib import Path
 
 from common import UserError
 from common.config import RunConfig
+from common.files import new_folder
 from common.tasks import TASKS
 
 
@@ -47,6 +48,23 @@ class Keep:
             classifier.save(self.models / name)
         if self.predictions and TASKS[job.config.task].tests:
             write_predictions(classifier, job, self.predictions / name)
+
+    def pack(self, config: RunConfig, instance: int) -> list[dict[str, bytes]]:
+        """What `write` has made of a run, to be unpacked on another machine: relative path -> content for each folder."""
+        return [{path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+                for folder in self._folders(config, instance)]
+
+    def unpack(self, config: RunConfig, instance: int, packed: list[dict[str, bytes]]) -> None:
+        """Keeps what `pack` gave elsewhere; a folder that is empty there stays away.
+
+        Raises:
+          OSError: it cannot be written.
+        """
+        for folder, files in zip(self._folders(config, instance), packed, strict=True):
+            if files:
+                with new_folder(folder) as new:
+                    for name, content in files.items():
+                        (new / name).write_bytes(content)
 
     def _folders(self, config: RunConfig, instance: int) -> list[Path]:
         wanted = [self.models, self.predictions if TASKS[config.task].tests else None]

@@ -1,5 +1,6 @@
 """What a user sees while a study runs: bars on a terminal, one plain line for each run elsewhere."""
 import dataclasses
+import itertools
 import sys
 import threading
 import time
@@ -36,11 +37,10 @@ class Display:
 
     Args:
       total: runs to train.
-      workers: runs at a time.
     """
 
-    def __init__(self, total: int, workers: int):
-        self.total, self.workers, self.done = total, workers, 0
+    def __init__(self, total: int):
+        self.total, self.done = total, 0
         self._began = time.monotonic()
         self._bars_shown = sys.stderr.isatty()
         self._lock = threading.Lock()
@@ -51,7 +51,7 @@ class Display:
     def started(self, claim) -> None:
         if self._bars_shown:
             taken = {abs(bar.pos) for bar in self._bars.values()}
-            place = next(number for number in range(1, self.workers + 2) if number not in taken)
+            place = next(number for number in itertools.count(1) if number not in taken)
             self._bars[claim.config.hash, claim.instance] = tqdm(
                 desc=name_run(claim.config, claim.instance), unit="step", position=place, leave=False)
 

@@ -15,6 +15,12 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from multiprocessing.connection import wait
 from pathlib import Path
 
+from common import UserError
+
+
+class NoWorkers(UserError):
+    """An executor cannot train any more; what it had at work was not trained, and nothing is wrong with those runs."""
+
 
 class WorkerError(Exception):
     """A call that failed in its process: the error's text there, and the traceback in `details`."""
@@ -34,11 +40,17 @@ class FreshProcesses(Executor):
 
     def __init__(self, workers: int, on_report: Callable = lambda argument, progress: None):
         self._threads = ThreadPoolExecutor(workers)
-        self._on_report = on_report
+        self.on_report = on_report
+        self._workers = workers
         self._processes = set()
         self._stopped = False
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["common.preload"])
+        _let_servers_find_this_program()
+
+    def places(self) -> int:
+        """How many runs at a time it takes."""
+        return self._workers
 
     def submit(self, function, /, argument) -> Future:
         return self._threads.submit(self._run, function, argument)
@@ -77,11 +89,18 @@ class FreshProcesses(Executor):
                 process.join()
                 raise WorkerError(_cause_of_death(process.exitcode), log.read_text(errors="replace")) from None
             if kind == "report":
-                self._on_report(argument, *content)
+                self.on_report(argument, *content)
             elif kind == "result":
                 return content[0]
             else:
                 raise WorkerError(*content)
+
+
+def _let_servers_find_this_program() -> None:
+    """Python 3.11 does not hand its search path to the server, which would preload nothing when started from another folder."""
+    here, paths = str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if here not in paths:
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [here, *paths]))
 
 
 def _child(sender, log: str, function, argument) -> None:

@@ -21,10 +21,11 @@ import common.store  # noqa: E402
 from common.cli import guarded  # noqa: E402
 from common.config import RunConfig  # noqa: E402
 from common.driver import Driver, stopping_on_sigterm  # noqa: E402
+from common.fetch import CHECKPOINT_FILES, Checkpoint  # noqa: E402
 from common.outbox import Outbox  # noqa: E402
 from common.store import Store  # noqa: E402
 from common.study import find_needs  # noqa: E402
-from common.train import RunResult  # noqa: E402
+from common.train import Job, RunResult  # noqa: E402
 from common.workers import FreshProcesses  # noqa: E402
 
 DATA, CHECKPOINT, ENVIRONMENT = "d" * 64, "c" * 64, "e" * 64
@@ -80,7 +81,9 @@ class Training:
         self.folder, self.seconds = folder, seconds
 
     def __call__(self, job, report=lambda progress: None) -> RunResult:
-        config, instance = job
+        if isinstance(job, Job):
+            check_input(job)
+        config, instance = job if isinstance(job, tuple) else (job.config, job.instance)
         self._note("begun", config, instance)
         behave(config)
         time.sleep(self.seconds * random.uniform(0.5, 1.5))
@@ -118,20 +121,46 @@ def behave(config: RunConfig) -> None:
         raise type("ResourceExhaustedError", (Exception,), {})("OOM when allocating tensor with shape[30522,256]")
 
 
-def drive(folder: Path, batch_sizes, instances: int, seconds: float, workers: int, fresh: bool, db: str | None) -> int:
+def make_input(folder: Path) -> Checkpoint:
+    """Files that stand for the input of MRPC and for a checkpoint, in FOLDER/input."""
+    for name in ("MRPC/train.tsv", "MRPC/dev.tsv", *(f"checkpoint/{name}" for name in CHECKPOINT_FILES)):
+        path = folder / "input" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(name.encode() * 100_000)
+    return Checkpoint("stand-in", folder / "input" / "checkpoint", CHECKPOINT, None, {})
+
+
+def check_input(job: Job) -> None:
+    """Proves that all of `make_input` is there for a job."""
+    for folder, names in ((job.data_folder, ("train.tsv", "dev.tsv")), (job.checkpoint.folder, CHECKPOINT_FILES)):
+        for name in names:
+            assert (folder / name).read_bytes() == f"{folder.name}/{name}".encode() * 100_000
+
+
+def drive(folder: Path, batch_sizes, instances: int, seconds: float, workers: int, fresh: bool, db: str | None,
+          cluster: str | None) -> int:
     """A driver from store to end; its exit status."""
+    from stand_in import Training  # by a name that other processes can import, too
+
     store = Store(db or folder / "results.db")
     needs = plan(store, [make_config(batch_size=size) for size in batch_sizes], instances)
-    executor = FreshProcesses(workers) if fresh else ThreadPoolExecutor(workers)
-    if fresh:
-        executor._context.set_forkserver_preload(["common.driver"])  # without TensorFlow it starts in a moment
     with contextlib.closing(store), stopping_on_sigterm():
-        driver = Driver(store, executor, workers, lambda *job: job, Silence(), outbox=Outbox(folder / "outbox", store.full_name),
+        executor, make_job = ThreadPoolExecutor(workers), lambda *job: job
+        if fresh:
+            executor = FreshProcesses(workers)
+            executor._context.set_forkserver_preload(["common.driver"])  # without TensorFlow it starts in a moment
+        elif cluster:
+            from common.cluster import DaskCluster
+
+            executor, checkpoint = DaskCluster(cluster), make_input(folder)
+            workers = executor.places
+            make_job = lambda *job: Job(*job, checkpoint, folder / "input" / "MRPC", folder / "cache")  # noqa: E731
+        driver = Driver(store, executor, workers, make_job, Silence(), outbox=Outbox(folder / "outbox", store.full_name),
                         train=Training(folder / "runs", seconds))
         try:
             driver.run(needs)
         finally:
-            executor.kill() if fresh else executor.shutdown(cancel_futures=True)
+            executor.kill() if fresh or cluster else executor.shutdown(cancel_futures=True)
     for config, _, error in sorted(driver.failures, key=lambda failure: failure[0].batch_size):
         print(f"{config.batch_size}: {error}")
     return 1 if driver.failures else 0
@@ -146,10 +175,16 @@ if __name__ == "__main__":
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--fresh", action="store_true")
     parser.add_argument("--db")
+    parser.add_argument("--cluster")
+    parser.add_argument("--patience", type=int, help="seconds that a cluster is waited for")
     parser.add_argument("--host", help="the name of the machine that this pretends to be")
     parser.add_argument("--lease", type=float, help="seconds")
     given = vars(parser.parse_args())
-    host, lease = given.pop("host"), given.pop("lease")
+    host, lease, patience = given.pop("host"), given.pop("lease"), given.pop("patience")
+    if patience:
+        import common.cluster
+
+        common.cluster.PATIENCE = patience
     if host:
         socket.gethostname = lambda: host
     if lease:

@@ -74,7 +74,7 @@ def test_help(call):
     for flag in ("--instances", "--task", "--batch-sizes", "--rates", "--epochs", "--limit-train", "--checkpoint",
                  "--glue-dir", "--allow-other-rows", "--demo", "--db", "--workers", "--threads", "--dry-run",
                  "--retry-failed", "--fail-fast", "--debug", "--save-models",
-                 "--predict-test", "--tensorboard"):
+                 "--predict-test", "--tensorboard", "--cluster"):
         assert f" {flag}" in done.stdout
     assert "python exp_bs_mrpc.py --instances 4" in done.stdout
     assert "exit status: 0 all that was asked for is in the store; 1 a run failed; 2 something for you" in done.stdout
@@ -83,7 +83,7 @@ def test_help(call):
 
 
 def test_importing_a_study_does_no_work():
-    heavy = ("tensorflow", "numpy", "sqlalchemy", "requests", "tqdm")
+    heavy = ("tensorflow", "numpy", "sqlalchemy", "requests", "tqdm", "distributed")
     program = f"import sys, exp_bs_mrpc; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout == "[]\n"
@@ -106,6 +106,9 @@ def test_importing_a_study_does_no_work():
     (["--rates=-2e-5"], "argument --rates: '-2e-5' is no learning rate: give a number above 0, such as 2e-5"),
     (["--epochs", "0"], "argument --epochs: '0' is no epochs: give a whole number of at least 1"),
     (["--workers", "none"], "argument --workers: 'none' is no workers: give a whole number of at least 1"),
+    *((["--cluster", text], f"argument --cluster: {text!r} is no cluster: give tcp://HOST:PORT of a Dask scheduler, the file "
+       "that it wrote (dask scheduler --scheduler-file FILE), or local:N for N workers on this machine")
+      for text in ("tcp//host:8786", "tcp://host", "host:8786", "local:0", "local:", "none.json", ".")),
     (["--threads", "0"], "argument --threads: '0' is no threads: give a whole number of at least 1"),
 ])
 def test_bad_flags_are_refused(call, arguments, sentence):

@@ -144,7 +144,7 @@ def test_a_task_and_a_study_are_added_by_the_words_of_the_document(tmp_path):
     assert call("exp_allglue.py", "--tasks", "SciTail", "--dry-run").returncode == 0
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/queries.md", "docs/extending.md"])
+@pytest.mark.parametrize("document", ["README.md", "docs/queries.md", "docs/extending.md", "docs/running.md"])
 def test_links_to_files_lead_somewhere(document):
     targets = re.findall(r"\]\((?!http|#)([^)#]+)", (ROOT / document).read_text())
     assert [target for target in targets if not (ROOT / document).parent.joinpath(target).exists()] == []

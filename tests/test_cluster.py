@@ -1,0 +1,334 @@
+"""A Dask cluster as the executor: a real scheduler and three real workers, which are killed, and pretended training but for
+the last test."""
+import os
+import re
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import psutil
+import pytest
+from dask_cluster import ROOT, Cluster, kill_tree
+from stand_in import Training, make_config, make_input
+from test_driver import living_workers, wait_until
+
+import common.cluster
+from common import dask_worker
+from common.fetch import CHECKPOINT_FILES
+from common.train import Job
+from common.workers import NoWorkers
+
+HERE = Path(__file__).parent
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """A scheduler and three workers; who kills one of them starts it again."""
+    cluster = Cluster(tmp_path_factory.mktemp("cluster"))
+    try:
+        cluster.start_scheduler()
+        cluster.workers = [cluster.start_worker() for _ in range(3)]
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+def start(folder, address, *arguments):
+    """A driver in a process and a group of its own."""
+    folder.mkdir(exist_ok=True)
+    return subprocess.Popen([sys.executable, HERE / "stand_in.py", folder, "--cluster", address, *map(str, arguments)], text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+
+
+def finish(process):
+    output, errors = process.communicate(timeout=120)
+    return process.returncode, output, errors
+
+
+def ask(folder, statement):
+    connection = sqlite3.connect(folder / "results.db")
+    try:
+        return connection.execute(statement).fetchall()
+    finally:
+        connection.close()
+
+
+STATES = "SELECT status, owner, failures, count(*) FROM runs GROUP BY 1, 2, 3 ORDER BY 1"
+
+
+def begun_but_not_ended(training):
+    begun, ended = training.count("begun"), training.count("ended")
+    return {run for run in begun if begun[run] > ended.get(run, 0)}
+
+
+# -- faults
+
+def test_a_worker_killed_in_the_middle_of_a_run_costs_nothing_but_time(cluster, tmp_path):
+    """Its nanny starts another one, which is used in its turn; a training process that dies costs its own run alone."""
+    driver = start(tmp_path, cluster.address, "--batch-sizes", 2, 5, 8, 16, "--instances", 3, "--seconds", 0.5)
+    training = Training(tmp_path / "runs")
+    wait_until(lambda: len(begun_but_not_ended(training)) == 3)
+    (worker,) = (child for child in psutil.Process(cluster.workers[0].pid).children() if "spawn_main(" in child.cmdline()[-2])
+    lost = begun_but_not_ended(training)
+    worker.kill()
+    returned, output, errors = finish(driver)
+    assert returned == 1
+    assert output.splitlines() == ["5: its process was killed (signal 9), perhaps for lack of memory: try fewer --workers"] * 3
+    assert errors.count(" was lost, and MRPC batch=") == 1
+    assert ask(tmp_path, STATES) == [("done", None, 0, 9), ("failed", None, 1, 3)]
+    assert ask(tmp_path, "SELECT max(attempt) FROM runs") == [(1,)]
+    repeated = {run for run, times in training.count("begun").items() if times > 1}
+    assert len(repeated) <= 1 and repeated <= lost
+
+
+def test_a_scheduler_killed_and_started_again_is_waited_for_but_not_for_ever(cluster, tmp_path):
+    """Of two drivers on one cluster, one has the patience for it."""
+    impatient = start(tmp_path / "impatient", cluster.address, "--batch-sizes", 11, "--instances", 1, "--patience", 1)
+    wait_until(lambda: (11, 0) in Training(tmp_path / "impatient" / "runs").count("begun"))
+    driver = start(tmp_path, cluster.address, "--batch-sizes", 2, 8, 16, "--instances", 3, "--seconds", 0.7)
+    training = Training(tmp_path / "runs")
+    wait_until(lambda: len(training.count("ended")) >= 2)
+    cluster.scheduler.kill()
+    cluster.scheduler.wait()
+    gone = f"the scheduler {cluster.address} does not answer; waiting for it, for {{}} seconds at most\n"
+    assert finish(impatient) == (2, "", gone.format(1) + f"error: no Dask scheduler has answered at {cluster.address} for 1 "
+                                 "seconds; start it, or mend --cluster, and call again\n")
+    assert ask(tmp_path / "impatient", STATES) == [("pending", None, 0, 1)]
+    wait_until(lambda: living_workers(tmp_path) == [])  # a Dask worker ends with its scheduler
+    recorded = ask(tmp_path, "SELECT run, finished_at FROM results")
+    cluster.start_scheduler()
+    cluster.workers = [cluster.start_worker() for _ in range(3)]
+    returned, output, errors = finish(driver)
+    assert (returned, output) == (0, "")
+    assert gone.format(300) + f"the scheduler {cluster.address} is back\n" in errors
+    assert " was lost" not in errors
+    assert ask(tmp_path, STATES) == [("done", None, 0, 9)]
+    assert ask(tmp_path, "SELECT max(attempt) FROM runs") == [(1,)]
+    assert set(recorded) <= set(ask(tmp_path, "SELECT run, finished_at FROM results"))
+    assert sum(training.count("begun").values()) <= 9 + 3
+
+
+def test_a_driver_killed_and_started_again_goes_on(cluster, tmp_path):
+    training = Training(tmp_path / "runs")
+    driver = start(tmp_path, cluster.address, "--batch-sizes", 2, 8, 16, "--instances", 2, "--seconds", 0.5)
+    wait_until(lambda: len(training.count("ended")) >= 2 and len(begun_but_not_ended(training)) >= 2)
+    driver.kill()
+    finish(driver)
+    killed = time.monotonic()
+    wait_until(lambda: living_workers(tmp_path) == [])  # its runs end on the workers, long before they would be trained
+    assert time.monotonic() - killed < 5
+    recorded = ask(tmp_path, "SELECT run, finished_at FROM results")
+    assert finish(start(tmp_path, cluster.address, "--batch-sizes", 2, 8, 16, "--instances", 2, "--seconds", 0)) == (0, "", "")
+    assert ask(tmp_path, STATES) == [("done", None, 0, 6)]
+    assert set(recorded) <= set(ask(tmp_path, "SELECT run, finished_at FROM results"))
+    assert max(training.count("begun").values()) <= 2
+
+
+def test_ctrl_c_ends_the_runs_on_the_workers(cluster, tmp_path):
+    driver = start(tmp_path, cluster.address, "--batch-sizes", 11, "--instances", 3)  # 11 never ends
+    wait_until(lambda: len(Training(tmp_path / "runs").count("begun")) == 3)
+    stopped = time.monotonic()
+    os.killpg(driver.pid, signal.SIGINT)
+    assert finish(driver) == (130, "", "stopped; what was finished is in the store, call again to go on\n")
+    wait_until(lambda: living_workers(tmp_path) == [])
+    assert time.monotonic() - stopped < 5
+    assert ask(tmp_path, STATES) == [("pending", None, 0, 3)]
+    assert [worker.poll() for worker in cluster.workers] == [None] * 3
+
+
+# -- workers
+
+def describe(monkeypatch, tmp_path, threads=1, nvidia_smi=None, visible=None, limit=None, nthreads=8, **resources):
+    """What a worker of these properties says of itself."""
+    if nvidia_smi is not None:
+        (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\n{nvidia_smi}\n")
+        (tmp_path / "nvidia-smi").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    dask_worker.has_gpu.cache_clear()
+    state = SimpleNamespace(nthreads=nthreads, total_resources=resources)
+    about = dask_worker.describe(threads, SimpleNamespace(state=state, memory_manager=SimpleNamespace(memory_limit=limit)))
+    return about["places"], about["declared"]
+
+
+GPU = "echo 'GPU 0: NVIDIA H100 (UUID: GPU-1)'"
+
+
+@pytest.mark.parametrize("worker, places", [
+    ({}, (8, False)),
+    ({"threads": 3}, (2, False)),
+    ({"threads": 16}, (1, False)),
+    ({"limit": 5e9}, (3, False)),
+    ({"limit": 1e9}, (1, False)),
+    ({"nvidia_smi": GPU}, (1, False)),
+    ({"nvidia_smi": GPU, "visible": ""}, (8, False)),
+    ({"nvidia_smi": "exit 9"}, (8, False)),
+    ({"nvidia_smi": GPU, "RUN": 3.0}, (3, True)),
+    ({"RUN": 2.0, "limit": 1e9}, (2, True)),
+    ({"RUN": 20.0}, (8, True)),
+    ({"RUN": 0.0}, (0, True))])
+def test_places_of_a_worker(monkeypatch, tmp_path, worker, places):
+    assert describe(monkeypatch, tmp_path, **worker) == places
+
+
+def test_a_worker_with_other_code_or_without_it_is_refused_in_one_sentence(cluster, tmp_path):
+    shutil.copytree(ROOT / "common", tmp_path / "common")
+    with open(tmp_path / "common" / "metrics.py", "a") as file:
+        file.write("# changed\n")
+    strangers = [cluster.start_worker(PYTHONPATH=path, light=False) for path in (str(tmp_path), "")]
+    heard = []
+    executor = common.cluster.DaskCluster(cluster.address, say=lambda text: heard.append(text) if "not used" in text else None)
+    try:
+        wait_until(lambda: len(heard) == 2 and executor.places() == 3)
+    finally:
+        executor.kill()
+        for stranger in strangers:
+            kill_tree(stranger)
+    other, none = sorted(heard, key=len, reverse=True)
+    assert f" on {socket.gethostname()} is not used: it has code " in other
+    assert f"(here {common.cluster.software()['code']}): give it the same copy of this program and the packages of " in other
+    assert " is not used: it has no common: start it in the folder of this program, or with that in PYTHONPATH, and with " in none
+
+
+@pytest.mark.parametrize("address, sentence", [
+    ("tcp://127.0.0.1:1", "no Dask scheduler has answered at tcp://127.0.0.1:1 for 1 seconds; start it, or mend --cluster, and"),
+    ("scheduler.json", "no Dask scheduler has answered at scheduler.json for 1 seconds"),
+    ("local:0", "local:0 has had no worker that could be used for 1 seconds; start some")])
+def test_a_cluster_that_is_not_there_is_one_sentence(tmp_path, monkeypatch, address, sentence):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "scheduler.json").write_text("not what a scheduler writes")
+    for name in ("CONNECT_SECONDS", "PATIENCE"):
+        monkeypatch.setattr(common.cluster, name, 1)
+    with pytest.raises(NoWorkers, match=sentence):
+        common.cluster.DaskCluster(address, say=lambda text: None)
+
+
+# -- input files
+
+def make_job(folder, **fields):
+    return Job(make_config(**fields), 0, make_input(folder), folder / "input" / "MRPC", folder / "cache")
+
+
+def files_of(job):
+    return (dask_worker.File.where_in(job.data_folder, ["train.tsv", "dev.tsv"])
+            + dask_worker.File.where_in(job.checkpoint.folder, ["vocab.txt"]))
+
+
+def test_files_are_taken_where_they_are_or_received_and_proved(tmp_path, monkeypatch):
+    monkeypatch.setenv("BERT_GLUE_CACHE", str(tmp_path / "worker"))
+    job = make_job(tmp_path)
+    files = files_of(job)
+    assert dask_worker.where_missing(files) == []
+    assert dask_worker.localize(job, files, tmp_path, tmp_path).data_folder == tmp_path / "input" / "MRPC"
+    contents = {file: (file.folder / file.name).read_bytes() for file in files}
+    dev, train, _ = files
+
+    (tmp_path / "input" / "MRPC" / "dev.tsv").write_text("another dev set")
+    assert dask_worker.where_missing(files) == [dev, train]
+    dask_worker.receive(train, "me", 0, contents[train][:1000])
+    dask_worker.receive(train, "another driver", 0, contents[train][:10])
+    assert dask_worker.where_missing(files) == [dev, train]
+    dask_worker.receive(train, "me", 1000, contents[train][1000:])
+    assert dask_worker.where_missing(files) == [dev]
+    with pytest.raises(common.UserError, match="MRPC/dev.tsv was changed while the study ran; call again"):
+        dask_worker.receive(dev, "me", 0, b"?" * dev.size)
+    assert dask_worker.where_missing(files) == [dev]
+    dask_worker.receive(dev, "me", 0, contents[dev])
+    assert dask_worker.where_missing(files) == []
+    here = dask_worker.localize(job, files, tmp_path / "worker", tmp_path)
+    assert here.data_folder == train.copied_folder and here.data_folder.parent.parent == tmp_path / "worker" / "copies"
+    assert (here.data_folder / "dev.tsv").read_bytes() == contents[dev]
+    assert (here.checkpoint.folder, here.cache) == (tmp_path / "input" / "checkpoint", tmp_path / "worker")
+
+    (here.data_folder / "train.tsv").write_bytes(b"?" * train.size)
+    assert dask_worker.where_missing(files) == [train]
+
+
+@pytest.fixture
+def hosts(tmp_path):
+    """Two machines, as far as a network and files go: each has an address of its own, and does not see tmp_path/input."""
+    network = f"bgs{os.getpid() % 10000}"
+    commands = [f"ip link add {network} type bridge", f"ip addr add 10.213.7.1/24 dev {network}", f"ip link set {network} up"]
+    for number in (2, 3):
+        host, link = f"{network}h{number}", f"{network}v{number}"
+        commands += [f"ip netns add {host}", f"ip link add {link} type veth peer name eth0 netns {host}",
+                     f"ip link set {link} master {network} up", f"ip -n {host} addr add 10.213.7.{number}/24 dev eth0",
+                     f"ip -n {host} link set eth0 up", f"ip -n {host} link set lo up"]
+    try:
+        for command in commands:
+            done = subprocess.run(command.split(), capture_output=True, text=True)
+            if done.returncode:
+                pytest.skip(f"no network namespaces can be made here: {command}: {done.stderr.strip()}")
+        hide = f'mount -t tmpfs none {tmp_path / "input"} && exec "$@"'
+        yield [["ip", "netns", "exec", f"{network}h{number}", "unshare", "--mount", "sh", "-c", hide, "-"] for number in (2, 3)]
+    finally:
+        for number in (2, 3):
+            subprocess.run(["ip", "netns", "delete", f"{network}h{number}"], capture_output=True)
+        subprocess.run(["ip", "link", "delete", network], capture_output=True)
+
+
+def test_input_reaches_other_machines_once(hosts, tmp_path):
+    (tmp_path / "input").mkdir()
+    cluster = Cluster(tmp_path / "cluster", "10.213.7.1")
+    try:
+        cluster.start_scheduler()
+        for host, cache in ((0, "first"), (0, "first"), (1, "second")):  # two workers on the first machine
+            cluster.start_worker("--no-nanny", wrapped=hosts[host], BERT_GLUE_CACHE=str(tmp_path / cache))
+        sent = []
+        for store in ("before.db", "after.db"):
+            driver = start(tmp_path, cluster.address, "--instances", 2, "--seconds", 0.5, "--db", tmp_path / store)
+            returned, output, errors = finish(driver)
+            assert (returned, output) == (0, "")
+            sent.append(sorted(re.findall(r"sent (\S+) \(.*?(10\.213\.7\.\d)", errors)))
+    finally:
+        cluster.stop()
+    files = ("train.tsv", "dev.tsv", *CHECKPOINT_FILES)
+    assert sent == [sorted((name, host) for name in files for host in ("10.213.7.2", "10.213.7.3")), []]
+    assert Training(tmp_path / "runs").count("ended") == {(size, k): 2 for size in (2, 8, 16, 32, 64) for k in range(2)}
+    assert sorted(path.name for path in tmp_path.glob("*/copies/*/*")) == ["MRPC", "MRPC", "checkpoint", "checkpoint"]
+
+
+# -- real runs
+
+@pytest.mark.tensorflow
+def test_the_demo_over_three_workers_is_bit_equal_to_the_local_run(tmp_path):
+    """Classifiers that are kept come back from the workers, too."""
+    cluster = Cluster(tmp_path / "cluster")
+    (tmp_path / "local").mkdir()
+    (tmp_path / "far").mkdir()
+    given = [sys.executable, ROOT / "exp_bs_mrpc.py", "--demo", "--instances", "3", "--batch-sizes", "64", "--epochs", "1",
+             "--limit-train", "256", "--workers", "3", "--save-models", "models"]
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("BERT_GLUE")}
+    try:
+        cluster.start_scheduler()
+        for _ in range(3):
+            cluster.start_worker(light=False)
+        far = subprocess.run([*given, "--cluster", cluster.address], cwd=tmp_path / "far", env=clean, capture_output=True,
+                             text=True, timeout=300)
+    finally:
+        cluster.stop()
+    assert far.returncode == 0, far.stderr
+    local = subprocess.run(given, cwd=tmp_path / "local", env=clean, capture_output=True, text=True, timeout=300)
+    assert local.returncode == 0, local.stderr
+    for columns, table in (("split, metric, step, epoch, value", "measurements"), ("evaluation_set, score, loss", "evaluations")):
+        query = f"SELECT instance, {columns} FROM {table} JOIN runs ON id = run ORDER BY 1, 2, 3, 4"
+        local_rows, far_rows = (ask(tmp_path / where / "demo", query) for where in ("local", "far"))
+        assert len(local_rows) >= 3 and local_rows == far_rows
+    assert ask(tmp_path / "far" / "demo", STATES) == [("done", None, 0, 3)]
+    models = [sorted(path.relative_to(tmp_path / where) for path in (tmp_path / where / "models").glob("*/*"))
+              for where in ("local", "far")]
+    assert len(models[0]) == 3 * 4 and models[0] == models[1]
+    for path in models[0]:
+        if path.name == "weights.npz":
+            first, second = (np.load(tmp_path / where / path) for where in ("local", "far"))
+            assert first.files == second.files and all(np.array_equal(first[name], second[name]) for name in first.files)
