@@ -17,9 +17,9 @@ def find_again(keep: Keep, store, needs: list[Need], failures: Sequence[tuple] =
     if not keep.anything or store is None:
         return []
     failed = {(config, number) for config, number, _ in failures}
-    found = []
+    found, statuses = [], store.where_statuses([need.config for need in needs])
     for need in needs:
-        status = store.where_status(need.config)
+        status = statuses[need.config]
         lacking = [number for number in need.wanted if number in status and status[number][0] == "done"
                    and (need.config, number) not in failed and keep.lacks(need.config, number)]
         found.append(dataclasses.replace(need, missing=lacking, given_up=[]))
@@ -37,13 +37,15 @@ class Unwritten:
         self._store = store
         self.differing = []
 
-    def find_claim(self, config: RunConfig, instance: int, owner) -> Claim:
-        return Claim(0, config, instance, 0)
+    def take(self, wanted, most: int, owner) -> tuple[list[Claim], dict]:
+        return [Claim(0, config, instance, 0) for config, instance in wanted[:most]], {}
 
-    def record(self, claim: Claim, owner, result) -> None:
-        known = self._store.where_scores(claim.config, claim.instance)
-        self.differing += [(claim.config, claim.instance, row["evaluation_set"], row["score"], known[row["evaluation_set"]])
-                           for row in result.evaluations if row["score"] != known[row["evaluation_set"]]]
+    def record_all(self, results, owner) -> list[Claim]:
+        for claim, result in results.items():
+            known = self._store.where_scores(claim.config, claim.instance)
+            self.differing += [(claim.config, claim.instance, row["evaluation_set"], row["score"], known[row["evaluation_set"]])
+                               for row in result.evaluations if row["score"] != known[row["evaluation_set"]]]
+        return []
 
     def save(self, config: RunConfig, instance: int, result) -> bool:
         return True

@@ -1,5 +1,6 @@
 """What is trained: the configuration of a run, and the hash that names it."""
 import dataclasses
+import functools
 import hashlib
 import json
 import math
@@ -92,7 +93,7 @@ class RunConfig:
                  "0 where it varies with the instances anyway")
         _require(self.dtype in ("float32", "bfloat16"), "the number format", self.dtype, "float32 or bfloat16")
 
-    @property
+    @functools.cached_property
     def hash(self) -> str:
         """SHA-256 (hex) of the canonical JSON: equal exactly when nothing differs that can change a number."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()

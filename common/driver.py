@@ -75,16 +75,16 @@ class Driver:
 
     def _take(self, waiting: deque) -> None:
         """Fills the free workers with waiting runs; a run that another driver holds goes back to their end."""
-        for _ in range(len(waiting)):
-            if len(self._working) >= self.places():
-                return
-            config, instance = waiting.popleft()
-            claim = self.store.find_claim(config, instance, self.owner)
-            if claim:
-                self.display.started(claim)
-                self._start(claim)
-                continue
-            status = self.store.where_status(config)[instance][0]
+        free = self.places() - len(self._working)
+        if free <= 0 or not waiting:
+            return
+        claims, others = self.store.take(list(waiting), free, self.owner)
+        for _ in range(len(claims) + len(others)):
+            waiting.popleft()
+        for claim in claims:
+            self.display.started(claim)
+            self._start(claim)
+        for (config, instance), status in others.items():
             if status in ("done", "diverged"):
                 self.outbox.remove(config, instance)
                 self.display.found(config, instance)
@@ -121,28 +121,41 @@ class Driver:
 
     def _finish(self, futures: list[Future]) -> list[tuple[RunConfig, int]]:
         """Records what has ended; gives the runs that somebody else took over meanwhile, to be waited for."""
-        lost = []
-        for future in futures:
-            claim = self._working[future]
-            error = future.exception()
-            if isinstance(error, NoWorkers):
-                raise error
-            try:
-                if error is None:
-                    self.store.record(claim, self.owner, future.result())
-                    self.outbox.remove(claim.config, claim.instance)
-                    self.display.finished(claim, future.result())
-                    if future.result().not_kept:
-                        self.failures.append((claim.config, claim.instance, WorkerError(
-                            f"its numbers are in the store, but {future.result().not_kept}; mend that and call again")))
-                else:
-                    self.store.fail(claim, self.owner, str(error))
-                    self._fail(claim.config, claim.instance, error)
-            except RunLost:
+        ended = {self._working[future]: future for future in futures}
+        results = {claim: future.result() for claim, future in ended.items() if future.exception() is None}
+        lost = self.store.record_all(results, self.owner) if results else []
+        gone = None
+        for claim, future in ended.items():
+            if isinstance(future.exception(), NoWorkers):
+                gone = future.exception()
+                continue
+            if claim in lost:
                 self.display.lost(claim)
-                lost.append((claim.config, claim.instance))
+            elif claim in results:
+                self._recorded(claim, results[claim])
+            elif not self._failed(claim, future.exception()):
+                lost.append(claim)
             del self._working[future], self._kept[future]
-        return lost
+        if gone:
+            raise gone
+        return [(claim.config, claim.instance) for claim in lost]
+
+    def _recorded(self, claim: Claim, result) -> None:
+        self.outbox.remove(claim.config, claim.instance)
+        self.display.finished(claim, result)
+        if result.not_kept:
+            self.failures.append((claim.config, claim.instance, WorkerError(
+                f"its numbers are in the store, but {result.not_kept}; mend that and call again")))
+
+    def _failed(self, claim: Claim, error: BaseException) -> bool:
+        """Records a failure; False if the run is no longer ours."""
+        try:
+            self.store.fail(claim, self.owner, str(error))
+        except RunLost:
+            self.display.lost(claim)
+            return False
+        self._fail(claim.config, claim.instance, error)
+        return True
 
     def _keep_results(self, error: UserError) -> str:
         """Waits for what is in work to reach the outbox; says so in words to follow the error's."""

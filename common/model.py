@@ -166,7 +166,7 @@ class AdamWeightDecay(optimization.AdamWeightDecay):
     def _decay_weights_op(self, var, learning_rate, apply_state):
         if not self._do_use_weight_decay(var.name):
             return tf.no_op()
-        return var.assign_sub(var * (learning_rate * self.weight_decay_rate), use_locking=self._use_locking)
+        return var.assign(var * (1 - learning_rate * self.weight_decay_rate), use_locking=self._use_locking)
 
 
 def build_schedule(config: RunConfig, steps: int):

@@ -139,18 +139,27 @@ class Forward:
         return self._dense(block._output_dense, gelu(self._dense(block._intermediate_dense, hidden)))
 
     def _dense(self, layer, values: tf.Tensor) -> tf.Tensor:
-        """An EinsumDense with its products in the number format asked for, their sums with the bias in float32."""
+        """An EinsumDense as one matrix product, in the number format asked for; the sum with the bias is in float32.
+
+        TensorFlow computes product and bias in one pass where they are a matrix and a vector.
+        """
+        width = layer.bias.shape.num_elements()
+        kernel = tf.reshape(layer.kernel, [-1, width])
+        flat = tf.reshape(values, [-1, kernel.shape[0]])
         if self.dtype == tf.float32:
-            return layer(values)
-        product = tf.einsum(layer.equation, tf.cast(values, self.dtype), tf.cast(layer.kernel, self.dtype))
-        return tf.cast(product, tf.float32) + layer.bias
+            product = tf.matmul(flat, kernel)
+        else:
+            product = tf.cast(tf.matmul(tf.cast(flat, self.dtype), tf.cast(kernel, self.dtype)), tf.float32)
+        result = tf.nn.bias_add(product, tf.reshape(layer.bias, [width]))
+        return tf.reshape(result, [*tf.unstack(tf.shape(values)[:2]), *layer.bias.shape])
 
     def _drop(self, layer, values: tf.Tensor) -> tf.Tensor:
         """Dropout of [1, tokens, width] with the mask that the layer would draw for the padded batch."""
         if not self.training or not layer.rate:
             return values
-        padded = tf.ones([self.layout.rows, self.layout.longest, values.shape[-1]])
-        return values * self.layout.to_tokens(layer(padded, training=True))
+        draws = layer._random_generator._generator.uniform([self.layout.rows * self.layout.longest, values.shape[-1]])
+        kept = tf.gather(draws >= layer.rate, self.layout.slots)
+        return values * tf.where(kept, 1 / (1 - layer.rate), 0.0)
 
 
 @tf.custom_gradient
@@ -159,15 +168,15 @@ def gelu(x: tf.Tensor):
 
     Hendrycks, Gimpel 2016, arXiv 1606.08415.
     """
-    scale = math.sqrt(2 / math.pi)
+    scale = 2 * math.sqrt(2 / math.pi)
     square = x * x
-    half = 0.5 + 0.5 * tf.tanh(x * (scale + scale * 0.044715 * square))
+    gate = tf.sigmoid(x * (scale + scale * 0.044715 * square))  # 0.5 + 0.5 tanh(z) is the logistic function of 2 z
 
     def gradient(upstream):
-        slope = (half - half * half) * (2 * scale + 6 * scale * 0.044715 * square)
-        return upstream * (half + x * slope)
+        slope = tf.raw_ops.SigmoidGrad(y=gate, dy=x) * (scale + 3 * scale * 0.044715 * square)
+        return upstream * (gate + slope)
 
-    return x * half, gradient
+    return x * gate, gradient
 
 
 def _normalize(layer, x: tf.Tensor) -> tf.Tensor:

@@ -13,8 +13,10 @@ import os
 import sqlite3
 import sys
 import time
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 from sqlalchemy import Integer, select
@@ -34,6 +36,9 @@ from common.schema import (
 )
 from common.study import MAX_FAILURES
 from common.tasks import METRICS
+
+if TYPE_CHECKING:
+    from common.train import RunResult
 
 LEASE_SECONDS = 120
 """After this long without a heartbeat a run that is held on another machine may be taken over."""
@@ -256,12 +261,19 @@ class Store:
     # -- planning
 
     @_patient
-    def where_status(self, config: RunConfig) -> dict[int, tuple[str, int, bool]]:
-        """Instance -> (status, failures, set aside?) of a configuration's runs."""
-        query = select(runs.c.instance, runs.c.status, runs.c.failures, runs.c.set_aside).where(runs.c.config == config.hash)
+    def where_statuses(self, wanted: Sequence[RunConfig]) -> dict[RunConfig, dict[int, tuple[str, int, bool]]]:
+        """Configuration -> instance -> (status, failures, set aside?) of its runs."""
+        query = select(runs.c.config, runs.c.instance, runs.c.status, runs.c.failures, runs.c.set_aside)
+        known, found = {config.hash: config for config in wanted}, {config: {} for config in wanted}
         with self.reading() as connection:
-            return {row.instance: (row.status, row.failures, row.set_aside is not None)
-                    for row in connection.execute(query)}
+            for hashes in _in_pieces(list(known)):
+                for row in connection.execute(query.where(runs.c.config.in_(hashes)).order_by(runs.c.instance)):
+                    found[known[row.config]][row.instance] = (row.status, row.failures, row.set_aside is not None)
+        return found
+
+    def where_status(self, config: RunConfig) -> dict[int, tuple[str, int, bool]]:
+        """The same of one configuration."""
+        return self.where_statuses([config])[config]
 
     def where_scores(self, config: RunConfig, instance: int) -> dict[str, float | None]:
         """Evaluation set -> main score of a finished run."""
@@ -313,13 +325,13 @@ class Store:
                                                  for config, numbers in wanted.items() for instance in numbers])
             schema.insert_studies(connection, [{"study": study, "config": config.hash, "instances": instances}
                                                for config in wanted])
-            for config, numbers in wanted.items():
-                again = runs.update().where(runs.c.config == config.hash, runs.c.instance.in_(numbers),
-                                            runs.c.status == "failed").values(status="pending", error=None)
-                if retry_failed:
-                    connection.execute(again.values(failures=0))
-                else:
-                    connection.execute(again.where(runs.c.failures < MAX_FAILURES))
+            failed = connection.execute(select(runs.c.id, runs.c.config, runs.c.instance).where(
+                runs.c.status == "failed", sa.true() if retry_failed else runs.c.failures < MAX_FAILURES)).all()
+            numbers = {config.hash: set(instances) for config, instances in wanted.items()}
+            again = [run.id for run in failed if run.instance in numbers.get(run.config, ())]
+            for ids in _in_pieces(again):
+                connection.execute(runs.update().where(runs.c.id.in_(ids)).values(
+                    status="pending", error=None, **({"failures": 0} if retry_failed else {})))
 
     def where_last_validation(self, config: RunConfig, metric: str) -> dict[int, float]:
         """Instance -> last validation score of a configuration's finished runs, -inf for one that has none; in order."""
@@ -334,28 +346,56 @@ class Store:
     # -- taking and finishing runs
 
     @_patient
-    def find_claim(self, config: RunConfig, instance: int, owner: Owner) -> Claim | None:
-        """Takes a run that is pending, or whose owner is gone; None if it is finished or somebody is at work on it."""
-        here = (runs.c.config == config.hash, runs.c.instance == instance)
+    def take(self, wanted: Sequence[tuple[RunConfig, int]], most: int,
+             owner: Owner) -> tuple[list[Claim], dict[tuple[RunConfig, int], str]]:
+        """Takes runs that are pending, or whose owner is gone: the first so many of the (configuration, instance) wanted.
+
+        Returns:
+          What was taken, and the status of those before the last of them that could not be: they are finished or failed, or
+          somebody is at work on them.
+        """
+        claims, others = [], {}
         with self._writing() as connection:
-            row = connection.execute(select(runs.c.id, runs.c.status, runs.c.owner, runs.c.attempt, runs.c.heartbeat,
-                                            self._clock().label("now")).where(*here)).one()
-            if row.status == "running":
-                if row.owner == str(owner):
-                    return Claim(row.id, config, instance, row.attempt)  # the answer to an earlier call was lost
-                silent = row.now - (row.heartbeat or 0)
-                if not Owner.parse(row.owner).is_gone(silent > LEASE_SECONDS):
-                    return None
-            elif row.status != "pending":
+            schema.lock(connection)  # two that take the same runs in another order would block each other
+            for piece in _in_pieces(wanted, most + 100):
+                rows = self._where_runs(connection, piece)
+                for run in piece:
+                    if len(claims) == most:
+                        return claims, others
+                    row = rows[run[0].hash, run[1]]
+                    claim = self._find_claim(connection, *run, row, owner)
+                    if claim:
+                        claims.append(claim)
+                    else:
+                        others[run] = row.status
+        return claims, others
+
+    def find_claim(self, config: RunConfig, instance: int, owner: Owner) -> Claim | None:
+        """Takes one run; None if it is finished or failed, or somebody is at work on it."""
+        return next(iter(self.take([(config, instance)], 1, owner)[0]), None)
+
+    def _where_runs(self, connection, wanted: Sequence[tuple[RunConfig, int]]) -> dict[tuple[str, int], sa.Row]:
+        keys = [(config.hash, instance) for config, instance in wanted]
+        columns = (runs.c.id, runs.c.config, runs.c.instance, runs.c.status, runs.c.owner, runs.c.attempt, runs.c.heartbeat,
+                   self._clock().label("now"))
+        return {(row.config, row.instance): row for row in connection.execute(
+            select(*columns).where(sa.tuple_(runs.c.config, runs.c.instance).in_(keys)))}
+
+    def _find_claim(self, connection, config: RunConfig, instance: int, row: sa.Row, owner: Owner) -> Claim | None:
+        if row.status == "running":
+            if row.owner == str(owner):
+                return Claim(row.id, config, instance, row.attempt)  # the answer to an earlier call was lost
+            silent = row.now - (row.heartbeat or 0)
+            if not Owner.parse(row.owner).is_gone(silent > LEASE_SECONDS):
                 return None
-            taken = connection.execute(
-                runs.update()
-                .where(runs.c.id == row.id, runs.c.status == row.status, runs.c.attempt == row.attempt)
-                .values(status="running", owner=str(owner), attempt=row.attempt + 1, heartbeat=self._clock(),
-                        started_at=_now(), error=None))
-            if taken.rowcount != 1:
-                return None
-            return Claim(row.id, config, instance, row.attempt + 1)
+        elif row.status != "pending":
+            return None
+        taken = connection.execute(
+            runs.update()
+            .where(runs.c.id == row.id, runs.c.status == row.status, runs.c.attempt == row.attempt)
+            .values(status="running", owner=str(owner), attempt=row.attempt + 1, heartbeat=self._clock(),
+                    started_at=_now(), error=None))
+        return Claim(row.id, config, instance, row.attempt + 1) if taken.rowcount == 1 else None
 
     @_patient
     def beat(self, owner: Owner) -> None:
@@ -371,31 +411,23 @@ class Store:
             connection.execute(_held(claim, owner).values(status="pending", owner=None))
 
     @_patient
-    def record(self, claim: Claim, owner: Owner, result) -> None:
-        """Writes a finished run with its scores and curves: all of it, or nothing; the same once more changes nothing.
+    def record_all(self, results: Mapping[Claim, "RunResult"], owner: Owner) -> list[Claim]:
+        """Writes finished runs with their scores and curves: all of it, or nothing; the same once more changes nothing.
 
-        Args:
-          result: a `common.train.RunResult`.
+        Returns:
+          The runs that are no longer ours, of which nothing was written.
+        """
+        with self._writing() as connection:
+            return [claim for claim, result in results.items() if not _record(connection, claim, owner, result)]
+
+    def record(self, claim: Claim, owner: Owner, result: "RunResult") -> None:
+        """Writes one finished run.
 
         Raises:
           RunLost: the run is no longer ours.
         """
-        values = {"status": "diverged" if result.diverged else "done", "training_seconds": result.training_seconds,
-                  "total_seconds": result.total_seconds, "environment": result.environment["digest"]}
-        rows = {evaluations: [{"run": claim.run, **row} for row in result.evaluations],
-                measurements: [_measurement_row(claim.run, *row) for row in result.measurements]}
-        digest = schema.digest_of({"config": claim.config.hash, "instance": claim.instance, **values}, rows)
-        with self._writing() as connection:
-            schema.insert_new(connection, environments, [result.environment])
-            finished = connection.execute(_held(claim, owner).values(
-                **values, owner=None, finished_at=_now(), digest=digest))
-            if finished.rowcount != 1:
-                if _is_so(connection, claim, runs.c.status.in_(("done", "diverged")), runs.c.digest == digest):
-                    return
-                raise RunLost(f"run {claim.run} was taken over")
-            for table, new in rows.items():
-                if new:
-                    connection.execute(table.insert(), new)
+        if self.record_all({claim: result}, owner):
+            raise RunLost(f"run {claim.run} was taken over")
 
     @_patient
     def fail(self, claim: Claim, owner: Owner, error: str) -> None:
@@ -465,11 +497,15 @@ class Store:
         return altered + [f"configuration {row['hash'][:12]}" for row in known if not _is_config(row)]
 
     @_patient
-    def where_training_times(self, task: str, checkpoint: str) -> list[tuple[str, int, float, float]]:
-        """(configuration, batch size, epochs, total seconds) of the finished runs of a task with a checkpoint."""
-        query = (select(configs.c.hash, configs.c.batch_size, configs.c.epochs, runs.c.total_seconds)
+    def where_training_times(self, task: str, checkpoint: str) -> list[tuple[str, int, int, int, float]]:
+        """(configuration, batch size, epochs, runs, mean of their total seconds) of the finished runs of a task with a
+        checkpoint."""
+        columns = (configs.c.hash, configs.c.batch_size, configs.c.epochs)
+        query = (select(*columns, sa.func.count(runs.c.total_seconds), sa.func.avg(runs.c.total_seconds))
                  .join(runs, runs.c.config == configs.c.hash)
-                 .where(configs.c.task == task, configs.c.checkpoint == checkpoint, runs.c.status == "done"))
+                 .where(configs.c.task == task, configs.c.checkpoint == checkpoint, runs.c.status == "done",
+                        runs.c.total_seconds.is_not(None))
+                 .group_by(*columns).order_by(configs.c.hash))
         with self.reading() as connection:
             return [tuple(row) for row in connection.execute(query)]
 
@@ -538,6 +574,25 @@ def _held(claim: Claim, owner: Owner):
                                runs.c.attempt == claim.attempt)
 
 
+def _record(connection, claim: Claim, owner: Owner, result: "RunResult") -> bool:
+    """Writes a finished run; False if it is no longer ours."""
+    values = {"status": "diverged" if result.diverged else "done", "training_seconds": result.training_seconds,
+              "total_seconds": result.total_seconds}
+    environment = {"environment": result.environment["digest"]}
+    rows = {evaluations: [{"run": claim.run, **row} for row in result.evaluations],
+            measurements: [_measurement_row(claim.run, *row) for row in result.measurements]}
+    digest = schema.digest_of({"config": claim.config.hash, "instance": claim.instance, **values, **environment}, rows)
+    finished = connection.execute(_held(claim, owner).values(**values, owner=None, finished_at=_now(), digest=digest))
+    if finished.rowcount != 1:
+        return _is_so(connection, claim, runs.c.status.in_(("done", "diverged")), runs.c.digest == digest)
+    schema.insert_new(connection, environments, [result.environment])
+    connection.execute(runs.update().where(runs.c.id == claim.run).values(environment))
+    for table, new in rows.items():
+        if new:
+            connection.execute(table.insert(), new)
+    return True
+
+
 def _recorded(row) -> dict:
     """The columns of a row of `runs` that its digest covers."""
     names = ("config", "instance", "status", "training_seconds", "total_seconds", "environment")
@@ -576,6 +631,11 @@ def _measurement_row(run: int, split: str, metric: str, step: int, epoch: float,
     kind = "finite" if math.isfinite(value) else "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
     return {"run": run, "split": split, "metric": metric, "step": step, "epoch": epoch,
             "value": value if kind == "finite" else None, "kind": kind}
+
+
+def _in_pieces(values: Sequence, length: int = 10_000) -> Iterator[Sequence]:
+    """The values in pieces of so many at most: a statement takes only so many (SQLite 32,766)."""
+    return (values[start:start + length] for start in range(0, len(values), length))
 
 
 def _now() -> str:

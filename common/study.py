@@ -100,7 +100,11 @@ class Need:
 
 def find_needs(store, configs: list[RunConfig], instances: int, retry_failed: bool = False) -> list[Need]:
     """What is missing, for each configuration; with no store, everything is."""
-    return [_find_need(store, config, instances, retry_failed) for config in configs]
+    found = store.where_statuses(configs) if store else {}
+    inputs = {(config.task, config.checkpoint) for config in configs} if store else ()
+    times = {each: store.where_training_times(*each) for each in inputs}
+    return [_find_need(config, found.get(config, {}), instances, retry_failed,
+                       _estimate(config, times.get((config.task, config.checkpoint)))) for config in configs]
 
 
 def choose(store, parts: list[Part], instances: int) -> list[Part]:
@@ -146,28 +150,31 @@ def halve_needs(needs: list[Need], instances: int) -> tuple[list[Need], list[Nee
     return ([only(need, need.wanted[:instances]) for need in needs], [only(need, need.wanted[instances:]) for need in needs])
 
 
-def _find_need(store, config, instances, retry_failed) -> Need:
-    runs = store.where_status(config) if store else {}
+def _find_need(config, runs: dict[int, tuple[str, int, bool]], instances: int, retry_failed: bool, seconds) -> Need:
+    """What is missing of a configuration whose runs have these (status, failures, set aside?)."""
     aside = {number for number, (_, _, set_aside) in runs.items() if set_aside}
     wanted = list(itertools.islice((number for number in itertools.count() if number not in aside), instances))
     finished = [number for number in runs if number not in aside and runs[number][0] in ("done", "diverged")]
     given_up = [number for number in wanted if number in runs and runs[number][0] == "failed"
                 and runs[number][1] >= MAX_FAILURES and not retry_failed]
     missing = [number for number in wanted if number not in finished and number not in given_up]
-    return Need(config, len(finished), wanted, missing, given_up, _estimate(store, config))
+    return Need(config, len(finished), wanted, missing, given_up, seconds)
 
 
-def _estimate(store, config: RunConfig) -> float | None:
-    """Mean seconds of this configuration's runs, else of those of the nearest batch size with that checkpoint."""
-    times = store.where_training_times(config.task, config.checkpoint) if store else []
-    same = [seconds for digest, _, _, seconds in times if digest == config.hash]
-    if same:
-        return sum(same) / len(same)
+def _estimate(config: RunConfig, times: list[tuple] | None) -> float | None:
+    """Mean seconds of this configuration's runs, else of those of the nearest batch size with that checkpoint.
+
+    Args:
+      times: as `Store.where_training_times` gives them.
+    """
     if not times:
         return None
-    nearest = min((abs(batch_size - config.batch_size), batch_size) for _, batch_size, _, _ in times)[1]
-    like = [seconds / epochs for _, batch_size, epochs, seconds in times if batch_size == nearest]
-    return config.epochs * sum(like) / len(like)
+    same = [seconds for digest, *_, seconds in times if digest == config.hash]
+    if same:
+        return same[0]
+    nearest = min((abs(batch_size - config.batch_size), batch_size) for _, batch_size, *_ in times)[1]
+    like = [(runs, seconds / epochs) for _, batch_size, epochs, runs, seconds in times if batch_size == nearest]
+    return config.epochs * sum(runs * seconds for runs, seconds in like) / sum(runs for runs, _ in like)
 
 
 def check_batch_size(config: RunConfig, training_rows: int) -> None:

@@ -2,6 +2,7 @@
 import contextlib
 import math
 import os
+import random
 import shutil
 import signal
 import sqlite3
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -262,6 +264,38 @@ def test_pending_running_and_failed_runs_are_in_no_view(store, config, owner, sq
 ANOTHER = Owner("elsewhere", "boot", 1, "7")
 
 
+def test_the_first_so_many_that_are_free_are_taken(store, config, owner):
+    """Instance 0 done, 1 in work elsewhere, 2 failed; of 3, 4 and 5 two are asked for."""
+    plan(store, [config], 6)
+    train(store, config, 0, owner, make_result())
+    store.find_claim(config, 1, ANOTHER)
+    store.fail(store.find_claim(config, 2, owner), owner, "out of memory")
+    wanted = [(config, instance) for instance in (1, 3, 0, 2, 4, 5)]
+    claims, others = store.take(wanted, 2, owner)
+    assert [(claim.instance, claim.attempt) for claim in claims] == [(3, 1), (4, 1)]
+    assert others == {(config, 1): "running", (config, 0): "done", (config, 2): "failed"}
+    claims, others = store.take(wanted, 9, ANOTHER)
+    assert [claim.instance for claim in claims] == [1, 5]  # what it holds already is its own
+    assert others[config, 3] == others[config, 4] == "running"
+
+
+def test_takers_of_a_thousand_runs_in_any_order_get_each_once(store):
+    """More than are looked up at once, by eight that would block each other if each locked its runs in its own order."""
+    configs = [make_config(batch_size=size) for size in range(1, 51)]
+    plan(store, configs, 20)
+    wanted = [(config, instance) for config in configs for instance in range(20)]
+    owners = [Owner("here", "boot", number, "7") for number in range(8)]
+
+    def work(owner):
+        order = random.Random(owner.process).sample(wanted, len(wanted))
+        return [claim.run for _ in range(10) for claim in store.take(order, 15, owner)[0][:15]]
+
+    with ThreadPoolExecutor(8) as threads:
+        taken = list(threads.map(work, owners))
+    assert [len(set(each)) for each in taken] == [15] * 8  # an owner asking again is told what it holds
+    assert len({run for each in taken for run in each}) == 120
+
+
 def test_one_of_two_owners_gets_a_run(planned, config, owner, sql):
     claim = planned.find_claim(config, 0, owner)
     assert (claim.config, claim.instance, claim.attempt) == (config, 0, 1)
@@ -359,6 +393,16 @@ def test_what_was_taken_over_is_not_written(planned, config, owner, sql):
     with pytest.raises(RunLost):
         planned.record(late, ANOTHER, make_result(0.1))
     assert sql("SELECT score FROM results") == [(0.9,)]
+
+
+def test_of_results_recorded_together_the_lost_ones_are_told(store, config, owner, sql):
+    plan(store, [config], 3)
+    claims = [store.find_claim(config, instance, owner) for instance in range(3)]
+    sql("UPDATE runs SET owner = ?, attempt = 2 WHERE id = ?", str(ANOTHER), claims[1].run)
+    lost = store.record_all({claim: make_result(claim.instance / 10) for claim in claims}, owner)
+    assert lost == [claims[1]]
+    assert sql("SELECT instance, score FROM results ORDER BY 1") == [(0, 0.0), (2, 0.2)]
+    assert sql("SELECT count(*) FROM measurements") == [(4,)]
 
 
 def test_a_result_is_recorded_once(planned, config, owner, sql):
