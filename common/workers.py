@@ -46,7 +46,8 @@ class FreshProcesses(Executor):
         self._stopped = False
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["common.preload"])
-        _let_servers_find_this_program()
+        # Python 3.11 does not hand its search path to the server, which else preloads nothing when started from elsewhere.
+        os.environ["PYTHONPATH"] = path_to_this_program()
 
     def places(self) -> int:
         """How many runs at a time it takes."""
@@ -96,11 +97,10 @@ class FreshProcesses(Executor):
                 raise WorkerError(*content)
 
 
-def _let_servers_find_this_program() -> None:
-    """Python 3.11 does not hand its search path to the server, which would preload nothing when started from another folder."""
+def path_to_this_program() -> str:
+    """The value of PYTHONPATH with which another Python finds this program, whatever its folder."""
     here, paths = str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    if here not in paths:
-        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [here, *paths]))
+    return os.pathsep.join(filter(None, [here, *(path for path in paths if path != here)]))
 
 
 def _child(sender, log: str, function, argument) -> None:

@@ -4,6 +4,7 @@ Run as a program (`python stand_in.py FOLDER ...`) it is a whole driver in a pro
 """
 import argparse
 import contextlib
+import multiprocessing
 import os
 import random
 import resource
@@ -25,7 +26,7 @@ from common.fetch import CHECKPOINT_FILES, Checkpoint  # noqa: E402
 from common.outbox import Outbox  # noqa: E402
 from common.store import Store  # noqa: E402
 from common.study import find_needs  # noqa: E402
-from common.train import Job, RunResult  # noqa: E402
+from common.train import Job, Progress, RunResult  # noqa: E402
 from common.workers import FreshProcesses  # noqa: E402
 
 DATA, CHECKPOINT, ENVIRONMENT = "d" * 64, "c" * 64, "e" * 64
@@ -103,9 +104,17 @@ class Training:
         (self.folder / f"{what}-{config.batch_size}-{instance}-{os.getpid()}-{time.monotonic_ns()}").touch()
 
 
+def report_steps(job, report) -> RunResult:
+    """A run of 50 steps, reported as `common.train` does."""
+    report(Progress(0, 0, "reading"))
+    for step in range(1, 51):
+        report(Progress(step, 50))
+    return make_result()
+
+
 def behave(config: RunConfig) -> None:
     """Mischief by batch size: 3 ends the process, 5 is killed, 7 raises, 9 has no memory, 11 never ends, 13 is TensorFlow's
-    lack of memory."""
+    lack of memory, 17 kills the worker that the process belongs to."""
     if config.batch_size == 3:
         os._exit(3)
     elif config.batch_size == 5:
@@ -117,6 +126,9 @@ def behave(config: RunConfig) -> None:
         bytearray(8 << 30)
     elif config.batch_size == 11:
         time.sleep(600)
+    elif config.batch_size == 17:
+        os.kill(multiprocessing.parent_process().pid, signal.SIGKILL)
+        time.sleep(60)
     elif config.batch_size == 13:
         raise type("ResourceExhaustedError", (Exception,), {})("OOM when allocating tensor with shape[30522,256]")
 
@@ -182,9 +194,9 @@ if __name__ == "__main__":
     given = vars(parser.parse_args())
     host, lease, patience = given.pop("host"), given.pop("lease"), given.pop("patience")
     if patience:
-        import common.cluster
+        import common.members
 
-        common.cluster.PATIENCE = patience
+        common.members.PATIENCE = patience
     if host:
         socket.gethostname = lambda: host
     if lease:

@@ -12,15 +12,18 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import dask_cluster
 import numpy as np
 import psutil
 import pytest
 from dask_cluster import ROOT, Cluster, kill_tree
-from stand_in import Training, make_config, make_input
+from stand_in import Training, make_config, make_input, report_steps
 from test_driver import living_workers, wait_until
 
 import common.cluster
-from common import dask_worker
+import common.members
+from common import UserError, dask_worker
+from common.environment import software
 from common.fetch import CHECKPOINT_FILES
 from common.train import Job
 from common.workers import NoWorkers
@@ -61,6 +64,7 @@ def ask(folder, statement):
         connection.close()
 
 
+STOPPED = "stopped; what was finished is in the store, call again to go on\n"
 STATES = "SELECT status, owner, failures, count(*) FROM runs GROUP BY 1, 2, 3 ORDER BY 1"
 
 
@@ -76,17 +80,28 @@ def test_a_worker_killed_in_the_middle_of_a_run_costs_nothing_but_time(cluster, 
     driver = start(tmp_path, cluster.address, "--batch-sizes", 2, 5, 8, 16, "--instances", 3, "--seconds", 0.5)
     training = Training(tmp_path / "runs")
     wait_until(lambda: len(begun_but_not_ended(training)) == 3)
-    (worker,) = (child for child in psutil.Process(cluster.workers[0].pid).children() if "spawn_main(" in child.cmdline()[-2])
     lost = begun_but_not_ended(training)
+    (worker,) = (child for child in psutil.Process(cluster.workers[0].pid).children() if "spawn_main(" in child.cmdline()[-2])
     worker.kill()
     returned, output, errors = finish(driver)
     assert returned == 1
     assert output.splitlines() == ["5: its process was killed (signal 9), perhaps for lack of memory: try fewer --workers"] * 3
-    assert errors.count(" was lost, and MRPC batch=") == 1
+    assert errors.count(" was lost, and with it MRPC batch=") == 1
     assert ask(tmp_path, STATES) == [("done", None, 0, 9), ("failed", None, 1, 3)]
     assert ask(tmp_path, "SELECT max(attempt) FROM runs") == [(1,)]
     repeated = {run for run, times in training.count("begun").items() if times > 1}
     assert len(repeated) <= 1 and repeated <= lost
+
+
+def test_a_run_with_which_three_workers_are_lost_has_failed(cluster, tmp_path):
+    """Batch size 17 kills the worker that trains it."""
+    returned, output, errors = finish(start(tmp_path, cluster.address, "--batch-sizes", 17, "--instances", 1))
+    assert returned == 1
+    assert output == ("17: 3 workers were lost while they trained it, the last of them on "
+                      f"{socket.gethostname()}, perhaps for lack of memory\n")
+    assert errors.count(" was lost, and with it MRPC batch=17 ") == 3
+    assert Training(tmp_path / "runs").count("begun") == {(17, 0): 3}
+    assert ask(tmp_path, STATES) == [("failed", None, 1, 1)]
 
 
 def test_a_scheduler_killed_and_started_again_is_waited_for_but_not_for_ever(cluster, tmp_path):
@@ -137,11 +152,27 @@ def test_ctrl_c_ends_the_runs_on_the_workers(cluster, tmp_path):
     wait_until(lambda: len(Training(tmp_path / "runs").count("begun")) == 3)
     stopped = time.monotonic()
     os.killpg(driver.pid, signal.SIGINT)
-    assert finish(driver) == (130, "", "stopped; what was finished is in the store, call again to go on\n")
+    assert finish(driver) == (130, "", STOPPED)
     wait_until(lambda: living_workers(tmp_path) == [])
     assert time.monotonic() - stopped < 5
     assert ask(tmp_path, STATES) == [("pending", None, 0, 3)]
     assert [worker.poll() for worker in cluster.workers] == [None] * 3
+
+
+def test_workers_that_were_started_here_end_with_their_driver(tmp_path, monkeypatch):
+    """By Ctrl-C, which they do not hear, and by kill -9."""
+    monkeypatch.setenv("DASK_DISTRIBUTED__WORKER__PRELOAD", dask_cluster.__file__)
+    monkeypatch.setenv("PYTHONPATH", str(HERE))
+    for number, outcome in ((signal.SIGINT, (130, "", STOPPED)), (signal.SIGKILL, (-9, "", ""))):
+        driver = start(tmp_path, "local:2", "--batch-sizes", 11, "--instances", 2)  # 11 never ends
+        wait_until(lambda: (tmp_path / "runs").exists() and len(living_workers(tmp_path)) == 2)
+        descendants = psutil.Process(driver.pid).children(recursive=True)
+        assert len(descendants) >= 4
+        os.killpg(driver.pid, number)
+        assert finish(driver) == outcome
+        wait_until(lambda: living_workers(tmp_path) == [])
+        assert psutil.wait_procs(descendants, timeout=10)[1] == []
+    assert ask(tmp_path, "SELECT DISTINCT failures FROM runs") == [(0,)]
 
 
 # -- workers
@@ -196,21 +227,33 @@ def test_a_worker_with_other_code_or_without_it_is_refused_in_one_sentence(clust
             kill_tree(stranger)
     other, none = sorted(heard, key=len, reverse=True)
     assert f" on {socket.gethostname()} is not used: it has code " in other
-    assert f"(here {common.cluster.software()['code']}): give it the same copy of this program and the packages of " in other
+    assert f"(here {software()['code']}): give it the same copy of this program and the packages of " in other
     assert " is not used: it has no common: start it in the folder of this program, or with that in PYTHONPATH, and with " in none
 
 
 @pytest.mark.parametrize("address, sentence", [
     ("tcp://127.0.0.1:1", "no Dask scheduler has answered at tcp://127.0.0.1:1 for 1 seconds; start it, or mend --cluster, and"),
     ("scheduler.json", "no Dask scheduler has answered at scheduler.json for 1 seconds"),
-    ("local:0", "local:0 has had no worker that could be used for 1 seconds; start some")])
+    ("local:0", "tcp://127.0.0.1:[0-9]+ has had no worker that could be used for 1 seconds; start some")])
 def test_a_cluster_that_is_not_there_is_one_sentence(tmp_path, monkeypatch, address, sentence):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "scheduler.json").write_text("not what a scheduler writes")
     for name in ("CONNECT_SECONDS", "PATIENCE"):
-        monkeypatch.setattr(common.cluster, name, 1)
+        monkeypatch.setattr(common.members, name, 1)
     with pytest.raises(NoWorkers, match=sentence):
         common.cluster.DaskCluster(address, say=lambda text: None)
+
+
+def test_the_driver_hears_of_progress(cluster, tmp_path):
+    heard, job = [], make_job(tmp_path)
+    executor = common.cluster.DaskCluster(cluster.address)
+    try:
+        executor.on_report = lambda job, progress: heard.append((job, progress.step, progress.steps, progress.message))
+        assert executor.submit(report_steps, job).result(60).training_seconds == 10
+        wait_until(lambda: len(heard) == 3)
+    finally:
+        executor.kill()
+    assert heard == [(job, 0, 0, "reading"), (job, 1, 50, ""), (job, 50, 50, "")]  # and none in between, within a second
 
 
 # -- input files
@@ -240,7 +283,7 @@ def test_files_are_taken_where_they_are_or_received_and_proved(tmp_path, monkeyp
     assert dask_worker.where_missing(files) == [dev, train]
     dask_worker.receive(train, "me", 1000, contents[train][1000:])
     assert dask_worker.where_missing(files) == [dev]
-    with pytest.raises(common.UserError, match="MRPC/dev.tsv was changed while the study ran; call again"):
+    with pytest.raises(UserError, match="MRPC/dev.tsv was changed while the study ran; call again"):
         dask_worker.receive(dev, "me", 0, b"?" * dev.size)
     assert dask_worker.where_missing(files) == [dev]
     dask_worker.receive(dev, "me", 0, contents[dev])
@@ -257,6 +300,8 @@ def test_files_are_taken_where_they_are_or_received_and_proved(tmp_path, monkeyp
 @pytest.fixture
 def hosts(tmp_path):
     """Two machines, as far as a network and files go: each has an address of its own, and does not see tmp_path/input."""
+    if not shutil.which("ip") or not shutil.which("unshare"):
+        pytest.skip("no network namespaces can be made here: the programs ip and unshare are missing")
     network = f"bgs{os.getpid() % 10000}"
     commands = [f"ip link add {network} type bridge", f"ip addr add 10.213.7.1/24 dev {network}", f"ip link set {network} up"]
     for number in (2, 3):
@@ -264,13 +309,15 @@ def hosts(tmp_path):
         commands += [f"ip netns add {host}", f"ip link add {link} type veth peer name eth0 netns {host}",
                      f"ip link set {link} master {network} up", f"ip -n {host} addr add 10.213.7.{number}/24 dev eth0",
                      f"ip -n {host} link set eth0 up", f"ip -n {host} link set lo up"]
+    hide = ["sh", "-c", f"mount -t tmpfs none {tmp_path / 'input'} && exec \"$@\"", "-"]
+    hosts = [["ip", "netns", "exec", f"{network}h{number}", "unshare", "--mount", *hide] for number in (2, 3)]
+    (tmp_path / "input").mkdir()
     try:
-        for command in commands:
-            done = subprocess.run(command.split(), capture_output=True, text=True)
+        for command in [*(command.split() for command in commands), [*hosts[0], "true"]]:
+            done = subprocess.run(command, capture_output=True, text=True)
             if done.returncode:
-                pytest.skip(f"no network namespaces can be made here: {command}: {done.stderr.strip()}")
-        hide = f'mount -t tmpfs none {tmp_path / "input"} && exec "$@"'
-        yield [["ip", "netns", "exec", f"{network}h{number}", "unshare", "--mount", "sh", "-c", hide, "-"] for number in (2, 3)]
+                pytest.skip(f"no network namespaces can be made here: {' '.join(command)}: {done.stderr.strip()}")
+        yield hosts
     finally:
         for number in (2, 3):
             subprocess.run(["ip", "netns", "delete", f"{network}h{number}"], capture_output=True)
@@ -278,7 +325,6 @@ def hosts(tmp_path):
 
 
 def test_input_reaches_other_machines_once(hosts, tmp_path):
-    (tmp_path / "input").mkdir()
     cluster = Cluster(tmp_path / "cluster", "10.213.7.1")
     try:
         cluster.start_scheduler()
