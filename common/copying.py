@@ -11,9 +11,8 @@ from sqlalchemy import bindparam, select
 
 from common import schema
 from common.config import RunConfig
-from common.schema import checkpoints, configs, datasets, environments, evaluations, measurements, runs, studies
+from common.schema import FINISHED, checkpoints, configs, datasets, environments, evaluations, measurements, runs, studies
 
-FINISHED = ("done", "diverged")
 MEASURED = (evaluations, measurements)
 
 Content = dict[sa.Table, list[dict]]

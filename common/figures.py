@@ -85,7 +85,9 @@ def _shorten(title: str) -> str:
 
 def to_png(ax) -> bytes:
     """The figure of these axes as a PNG: the same bytes each time, with neither date nor program in it."""
-    file = io.BytesIO()
+    file, layout = io.BytesIO(), ax.figure.get_layout_engine()
+    layout.execute(ax.figure)
+    ax.figure.set_layout_engine("none")  # else all is drawn twice: once for the layout alone
     ax.figure.savefig(file, format="png", metadata={"Software": None})
     return file.getvalue()
 

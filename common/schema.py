@@ -64,6 +64,7 @@ environments = sa.Table(
     Column("numpy", Text, nullable=False), Column("code", Text, comment="revision of this program"))
 
 STATUSES = ("pending", "running", "done", "diverged", "failed")
+FINISHED = ("done", "diverged")
 runs = sa.Table(
     "runs", metadata,
     Column("id", Integer, primary_key=True),

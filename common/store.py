@@ -25,6 +25,7 @@ from common import UserError, copying, schema
 from common.config import RunConfig
 from common.owner import Owner
 from common.schema import (
+    FINISHED,
     VERSION,
     configs,
     datasets,
@@ -288,7 +289,7 @@ class Store:
         The scores of its evaluation sets stand at its last step. A run that is not finished has no points.
         """
         run = select(runs.c.id, runs.c.finished_at).where(runs.c.config == config.hash, runs.c.instance == instance,
-                                                          runs.c.status.in_(("done", "diverged")))
+                                                          runs.c.status.in_(FINISHED))
         with self.reading() as connection:
             row = connection.execute(run).one_or_none()
             if row is None:
@@ -338,7 +339,7 @@ class Store:
         scores = ((measurements.c.run == runs.c.id) & (measurements.c.split == "validation")
                   & (measurements.c.metric == metric) & (measurements.c.kind == "finite") & (runs.c.status == "done"))
         query = (select(runs.c.instance, measurements.c.value).outerjoin(measurements, scores)
-                 .where(runs.c.config == config.hash, runs.c.status.in_(("done", "diverged")), runs.c.set_aside.is_(None))
+                 .where(runs.c.config == config.hash, runs.c.status.in_(FINISHED), runs.c.set_aside.is_(None))
                  .order_by(runs.c.instance, measurements.c.step))
         with self.reading() as connection:
             return {row.instance: -math.inf if row.value is None else row.value for row in connection.execute(query)}
@@ -354,48 +355,40 @@ class Store:
           What was taken, and the status of those before the last of them that could not be: they are finished or failed, or
           somebody is at work on them.
         """
-        claims, others = [], {}
+        claims, new, others = [], [], {}
         with self._writing() as connection:
-            schema.lock(connection)  # two that take the same runs in another order would block each other
-            for piece in _in_pieces(wanted, most + 100):
-                rows = self._where_runs(connection, piece)
-                for run in piece:
-                    if len(claims) == most:
-                        return claims, others
-                    row = rows[run[0].hash, run[1]]
-                    claim = self._find_claim(connection, *run, row, owner)
-                    if claim:
-                        claims.append(claim)
-                    else:
-                        others[run] = row.status
+            for run, row in self._look_up(connection, wanted, most + 100):
+                if row.status == "running" and row.owner == str(owner):  # the answer to an earlier call was lost
+                    claims.append(Claim(row.id, *run, row.attempt))
+                elif _is_free(row):
+                    claims.append(Claim(row.id, *run, row.attempt + 1))
+                    new.append(row.id)
+                else:
+                    others[run] = row.status
+                if len(claims) == most:
+                    break
+            if new:
+                taken = connection.execute(
+                    runs.update().where(runs.c.id.in_(new), runs.c.status.in_(("pending", "running")))
+                    .values(status="running", owner=str(owner), attempt=runs.c.attempt + 1, heartbeat=self._clock(),
+                            started_at=_now(), error=None))
+                if taken.rowcount != len(new):
+                    raise RuntimeError(f"{taken.rowcount} of {len(new)} runs could be taken, although they were locked")
         return claims, others
 
     def find_claim(self, config: RunConfig, instance: int, owner: Owner) -> Claim | None:
         """Takes one run; None if it is finished or failed, or somebody is at work on it."""
         return next(iter(self.take([(config, instance)], 1, owner)[0]), None)
 
-    def _where_runs(self, connection, wanted: Sequence[tuple[RunConfig, int]]) -> dict[tuple[str, int], sa.Row]:
-        keys = [(config.hash, instance) for config, instance in wanted]
+    def _look_up(self, connection, wanted: Sequence[tuple[RunConfig, int]], at_once: int) -> Iterator[tuple]:
+        """Each (configuration, instance) with its row, which nobody else changes until the end of the transaction."""
         columns = (runs.c.id, runs.c.config, runs.c.instance, runs.c.status, runs.c.owner, runs.c.attempt, runs.c.heartbeat,
                    self._clock().label("now"))
-        return {(row.config, row.instance): row for row in connection.execute(
-            select(*columns).where(sa.tuple_(runs.c.config, runs.c.instance).in_(keys)))}
-
-    def _find_claim(self, connection, config: RunConfig, instance: int, row: sa.Row, owner: Owner) -> Claim | None:
-        if row.status == "running":
-            if row.owner == str(owner):
-                return Claim(row.id, config, instance, row.attempt)  # the answer to an earlier call was lost
-            silent = row.now - (row.heartbeat or 0)
-            if not Owner.parse(row.owner).is_gone(silent > LEASE_SECONDS):
-                return None
-        elif row.status != "pending":
-            return None
-        taken = connection.execute(
-            runs.update()
-            .where(runs.c.id == row.id, runs.c.status == row.status, runs.c.attempt == row.attempt)
-            .values(status="running", owner=str(owner), attempt=row.attempt + 1, heartbeat=self._clock(),
-                    started_at=_now(), error=None))
-        return Claim(row.id, config, instance, row.attempt + 1) if taken.rowcount == 1 else None
+        for piece in _in_pieces(wanted, at_once):
+            query = select(*columns).where(
+                sa.tuple_(runs.c.config, runs.c.instance).in_([(config.hash, instance) for config, instance in piece]))
+            rows = {(row.config, row.instance): row for row in _locked(connection, query)}
+            yield from ((run, rows[run[0].hash, run[1]]) for run in piece)
 
     @_patient
     def beat(self, owner: Owner) -> None:
@@ -417,8 +410,19 @@ class Store:
         Returns:
           The runs that are no longer ours, of which nothing was written.
         """
+        rows = {claim: _result_rows(claim, result) for claim, result in results.items()}
         with self._writing() as connection:
-            return [claim for claim, result in results.items() if not _record(connection, claim, owner, result)]
+            held = {(row.id, row.attempt) for row in _locked(connection, select(runs.c.id, runs.c.attempt).where(
+                runs.c.status == "running", runs.c.owner == str(owner)))}
+            ours = [claim for claim in results if (claim.run, claim.attempt) in held]
+            schema.insert_new(connection, environments, [results[claim].environment for claim in ours])
+            finish = runs.update().where(runs.c.id == sa.bindparam("number"))
+            for table, put in ((runs, finish), (evaluations, evaluations.insert()), (measurements, measurements.insert())):
+                new = [row for claim in ours for row in rows[claim][table]]
+                if new:
+                    connection.execute(put, new)
+            return [claim for claim in results if (claim.run, claim.attempt) not in held and not _is_so(
+                connection, claim, runs.c.status.in_(FINISHED), runs.c.digest == rows[claim][runs][0]["digest"])]
 
     def record(self, claim: Claim, owner: Owner, result: "RunResult") -> None:
         """Writes one finished run.
@@ -574,23 +578,27 @@ def _held(claim: Claim, owner: Owner):
                                runs.c.attempt == claim.attempt)
 
 
-def _record(connection, claim: Claim, owner: Owner, result: "RunResult") -> bool:
-    """Writes a finished run; False if it is no longer ours."""
+def _result_rows(claim: Claim, result: "RunResult") -> dict[sa.Table, list[dict]]:
+    """What is written of a finished run."""
     values = {"status": "diverged" if result.diverged else "done", "training_seconds": result.training_seconds,
-              "total_seconds": result.total_seconds}
-    environment = {"environment": result.environment["digest"]}
+              "total_seconds": result.total_seconds, "environment": result.environment["digest"]}
     rows = {evaluations: [{"run": claim.run, **row} for row in result.evaluations],
             measurements: [_measurement_row(claim.run, *row) for row in result.measurements]}
-    digest = schema.digest_of({"config": claim.config.hash, "instance": claim.instance, **values, **environment}, rows)
-    finished = connection.execute(_held(claim, owner).values(**values, owner=None, finished_at=_now(), digest=digest))
-    if finished.rowcount != 1:
-        return _is_so(connection, claim, runs.c.status.in_(("done", "diverged")), runs.c.digest == digest)
-    schema.insert_new(connection, environments, [result.environment])
-    connection.execute(runs.update().where(runs.c.id == claim.run).values(environment))
-    for table, new in rows.items():
-        if new:
-            connection.execute(table.insert(), new)
-    return True
+    digest = schema.digest_of({"config": claim.config.hash, "instance": claim.instance, **values}, rows)
+    return {runs: [{"number": claim.run, **values, "owner": None, "finished_at": _now(), "digest": digest}], **rows}
+
+
+def _locked(connection, query) -> sa.CursorResult:
+    """Rows of `runs` that nobody else changes until the end of the transaction; all lock them in the same order, lest they block
+    each other. (SQLite has but one lock, which a transaction that writes holds from its begin.)"""
+    return connection.execute(query.order_by(runs.c.id).with_for_update())
+
+
+def _is_free(row: sa.Row) -> bool:
+    """Whether a run is there to be taken: pending, or held by somebody who is gone."""
+    if row.status != "running":
+        return row.status == "pending"
+    return Owner.parse(row.owner).is_gone(row.now - (row.heartbeat or 0) > LEASE_SECONDS)
 
 
 def _recorded(row) -> dict:

@@ -25,10 +25,16 @@ def find_programs() -> Path | None:
 
 
 class Server:
-    """One server with an empty cluster; `start`, `stop` and `start` again as a database administrator would."""
+    """One server with an empty cluster; `start`, `stop` and `start` again as a database administrator would.
 
-    def __init__(self, programs: Path):
+    Args:
+      programs: folder of `postgres` and `initdb`.
+      fsync: wait for the disk at every commit, which tests need not.
+    """
+
+    def __init__(self, programs: Path, fsync: bool = False):
         self._programs = programs
+        self._fsync = "on" if fsync else "off"
         self._as_user = _not_root()
         self.folder = Path(tempfile.mkdtemp(prefix="postgres-"))
         self.port = _free_port()
@@ -46,7 +52,7 @@ class Server:
         with open(self.folder / "log", "ab") as log:
             self._process = subprocess.Popen(
                 [self._programs / "postgres", "-D", self.folder / "data", "-c", "listen_addresses=127.0.0.1", "-p",
-                 str(self.port), "-c", f"unix_socket_directories={self.folder}", "-c", "fsync=off", "-c",
+                 str(self.port), "-c", f"unix_socket_directories={self.folder}", "-c", f"fsync={self._fsync}", "-c",
                  "max_connections=200"], cwd=self.folder, stdout=log, stderr=log, **self._as_user)
         deadline = time.monotonic() + 60
         while True:

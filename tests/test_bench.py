@@ -8,6 +8,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent.parent / "bench"))
 
 import contestant  # noqa: E402
+import scheduling  # noqa: E402
 import speed  # noqa: E402
 
 MACHINE = {"processor": "Zen 4", "cores": 2, "platform": "Linux", "tensorflow": "2.20.0"}
@@ -41,3 +42,30 @@ def test_peers_get_the_same_rows(tmp_path):
     assert padded["mask"].sum(axis=1).tolist() == [3, 5]
     assert padded["types"][:, :6].tolist() == [[0, 0, 0, 0, 0, 0], [0, 0, 0, 1, 1, 0]]
     assert padded["labels"].tolist() == [0, 1]
+
+
+def test_workers_are_idle_only_while_there_is_more_to_train():
+    """Two workers: 0 to 4 and 6 to 9 seconds, 0 to 5 and 5 to 8; from 0 to the last begin at 6 they lack 2 of 12 seconds."""
+    notes = {"runs": [["a", 0, 10.0, 14.0], ["a", 1, 10.0, 15.0], ["b", 0, 15.0, 18.0], ["b", 1, 16.0, 19.0]],
+             "beats": [0.01, 0.02], "ended": 19.5}
+    work = scheduling.describe_work(notes, 2)
+    assert work["busy"] == pytest.approx(10 / 12)
+    assert work["runs a second while busy"] == pytest.approx(4 / 6)
+    assert (work["from the first to the last run"], work["recorded after the last run"]) == (9.0, 0.5)
+    assert (work["heartbeats"], work["heartbeat"]) == (2, 0.02)
+
+
+def test_the_table_of_the_scheduling_benchmark_tells_what_was_found():
+    store = {"dry run, nothing there": 1.26, "planned, from the call to the first run": 1.4, "runs a second": 151.2,
+             "dry run, all there": 1.5, "second call, nothing to do": 1.7, "busy": 0.987, "runs a second while busy": 81.0,
+             "recorded after the last run": 0.2, "heartbeats": 6, "heartbeat": 0.0123}
+    race = {"seconds": 61.4, "trained by each": [5100, 4901], "runs": 10_000, "recorded": 9_999, "trained twice": 1}
+    page = scheduling.write_table({"machine": MACHINE, "configurations": 500, "instances": 20, "workers": 500, "seconds": 6,
+                                   "stores": {"SQLite": store, "PostgreSQL": store | {"heartbeat": None}}, "race": race})
+    assert page.startswith("# 10,000 runs, 500 workers: what driver and store take\n")
+    rows = {row.split("|")[1].strip(): [cell.strip() for cell in row.split("|")[2:4]] for row in page.splitlines() if "|" in row}
+    assert rows["runs recorded a second, when they take no time"] == ["151", "151"]
+    assert rows["share of the workers' time busy, runs of 6 s, until the last run begins"] == ["98.7%", "98.7%"]
+    assert rows["seconds of the slowest heartbeat"] == ["0.012", ""]
+    assert page.endswith("10,000 runs in\n61 s, of which one driver trained 5,100 and the other 4,901. Trained twice: 1.\n"
+                         "Recorded: 9,999.\n")
