@@ -27,7 +27,7 @@ def main() -> int:
     parser.add_argument("--glue-dir", required=True, help="folder with MRPC/train.tsv and MRPC/dev.tsv")
     parser.add_argument("--workers", type=int, nargs="+", default=(1, 2))
     parser.add_argument("--runs", type=int, default=4, help="best a multiple of the workers")
-    parser.add_argument("--rows", type=int, default=400, help="training rows")
+    parser.add_argument("--rows", type=int, default=300, help="training rows")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--out", type=Path, default=HERE / "results" / "scaling.md")
     options = parser.parse_args()

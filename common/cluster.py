@@ -6,6 +6,7 @@ and a run that is lost with one of them has to begin again on another. A corouti
 import asyncio
 import concurrent.futures
 import contextlib
+import pickle
 import sys
 import threading
 import uuid
@@ -141,8 +142,8 @@ class DaskCluster(Executor):
         while True:
             try:
                 answer = await self._members.client.submit(
-                    train, function, job, files, self._topic, key=f"train-{uuid.uuid4().hex}", pure=False,
-                    workers=[worker.address], resources=worker.resources)
+                    _unpack_and_call(), pickle.dumps((train, function, job, files, self._topic)), pure=False,
+                    key=f"train-{uuid.uuid4().hex}", workers=[worker.address], resources=worker.resources)
                 if not answer.missing:
                     return answer
                 await self._send(worker, answer.missing)
@@ -174,6 +175,18 @@ class DaskCluster(Executor):
             self._inputs[key] = asyncio.create_task(asyncio.to_thread(
                 lambda: File.where_in(job.data_folder, names) + File.where_in(job.checkpoint.folder, CHECKPOINT_FILES)))
         return await asyncio.shield(self._inputs[key])
+
+
+def _unpack_and_call() -> Callable[[bytes], Answer]:
+    """A function that Dask sends by value, since it is in no module, and that names nothing of this program: the scheduler,
+    which unpickles what it passes on, needs no copy of it."""
+    def call(packed):
+        import pickle
+
+        function, *arguments = pickle.loads(packed)
+        return function(*arguments)
+
+    return call
 
 
 async def _until_gone(worker: Worker, training) -> Answer | None:

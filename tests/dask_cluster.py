@@ -36,7 +36,8 @@ class Cluster:
         return f"tcp://{self.host}:{self.port}"
 
     def start_scheduler(self) -> None:
-        self.scheduler = self._start("scheduler", "--host", self.host, "--port", str(self.port), "--no-dashboard")
+        """One that does not know the program whose runs it schedules."""
+        self.scheduler = self._start("scheduler", "--host", self.host, "--port", str(self.port), "--no-dashboard", PYTHONPATH="")
         until = time.monotonic() + 60
         while True:
             with socket.socket() as connection:
