@@ -64,6 +64,7 @@ class DaskCluster(Executor):
         self._topic = f"progress-{uuid.uuid4().hex}"
         self._members = Members(self._local.address if self._local else address, threads, self._topic, self._hear, say)
         self._loop = asyncio.new_event_loop()
+        self._loop.set_exception_handler(lambda loop, context: None)  # Dask's own futures, left alone when it is closed
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         opening = self._call(self._members.open())

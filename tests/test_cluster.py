@@ -52,8 +52,9 @@ def start(folder, address, *arguments):
 
 
 def finish(process):
+    """Exit status, stdout, and stderr without the line that is there only where workers are slow to come."""
     output, errors = process.communicate(timeout=120)
-    return process.returncode, output, errors
+    return process.returncode, output, re.sub("waiting for workers of .*\n", "", errors)
 
 
 def ask(folder, statement):
