@@ -8,6 +8,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent.parent / "bench"))
 
 import contestant  # noqa: E402
+import scaling  # noqa: E402
 import scheduling  # noqa: E402
 import speed  # noqa: E402
 
@@ -69,3 +70,11 @@ def test_the_table_of_the_scheduling_benchmark_tells_what_was_found():
     assert rows["seconds of the slowest heartbeat"] == ["0.012", ""]
     assert page.endswith("10,000 runs in\n61 s, of which one driver trained 5,100 and the other 4,901. Trained twice: 1.\n"
                          "Recorded: 9,999.\n")
+
+
+def test_efficiency_is_against_the_fewest_workers_of_the_same_way():
+    page = scaling.write_table({("processes", 1): [40.0, 41.0, 90.0], ("processes", 2): [25.0, 20.5, 20.0],
+                                ("Dask", 2): [30.0] * 3, ("Dask", 4): [16.0, 20.0, 12.0]}, runs=4, rows=300)
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line.startswith("|")]
+    assert cells[2:] == [["processes", "1", "41.0", "40.0 to 90.0", "1.00"], ["processes", "2", "20.5", "20.0 to 25.0", "1.00"],
+                         ["Dask", "2", "30.0", "30.0 to 30.0", "1.00"], ["Dask", "4", "16.0", "12.0 to 20.0", "0.94"]]

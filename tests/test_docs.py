@@ -144,6 +144,13 @@ def test_a_task_and_a_study_are_added_by_the_words_of_the_document(tmp_path):
     assert call("exp_allglue.py", "--tasks", "SciTail", "--dry-run").returncode == 0
 
 
+def test_the_scripts_for_clusters_can_be_read_by_python():
+    scripts = code("docs/running.md", "python")
+    assert [re.match('"""(\\w+[.]py)', script)[1] for script in scripts] == ["on_slurm.py", "on_kubernetes.py"]
+    for script in scripts:
+        compile(script, "script", "exec")
+
+
 @pytest.mark.parametrize("document", ["README.md", "docs/queries.md", "docs/extending.md", "docs/running.md"])
 def test_links_to_files_lead_somewhere(document):
     targets = re.findall(r"\]\((?!http|#)([^)#]+)", (ROOT / document).read_text())
