@@ -107,7 +107,7 @@ class Classifier:
     def _logits(self, ids, mask, types):
         from common.packed import classify
 
-        return classify(self._model, ids, mask, types, training=False, dtype=self.about["config"]["dtype"])
+        return classify(self._model, ids, mask, types, self.about["config"]["dtype"])
 
 
 def take_classifier(trainer, job, evaluations: Sequence[dict] = ()) -> Classifier:

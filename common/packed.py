@@ -6,32 +6,38 @@ attention, which needs to know where a row ends, is given its queries, keys and 
 dropout masks are those of the padded model up to rounding (tests/test_model.py).
 """
 import math
+from collections.abc import Callable
 
 import tensorflow as tf
 import tf_keras
 
+from common.masks import Masks
 
-def classify(model, ids: tf.Tensor, mask: tf.Tensor, types: tf.Tensor, training: bool, dtype: str = "float32") -> tf.Tensor:
+
+def classify(model, ids: tf.Tensor, mask: tf.Tensor, types: tf.Tensor, dtype: str = "float32",
+             draw_masks: Callable[[tf.Tensor], Masks] | None = None) -> tf.Tensor:
     """What `model` gives for a padded batch.
 
     Args:
       model: a classifier of `common.model.build_classifier`, whose last layer computes [CLS] alone.
       ids, mask, types: int32 [rows, longest].
-      training: whether dropout is on.
       dtype: number format of the dense layers' products; everything else is float32.
+      draw_masks: size of the largest mask -> masks of the model's dropouts; None: dropout is off.
 
     Returns:
       Logits, float32 [rows, outputs].
     """
     layout, encoder = Layout(mask), model._network
-    forward = Forward(layout, training, tf.as_dtype(dtype))
-    hidden = forward.embed(encoder, layout.to_tokens(ids), layout.to_tokens(types))
     *inner, last = encoder._transformer_layers
+    largest = layout.rows * layout.longest * tf.maximum(encoder._config["hidden_size"],
+                                                        encoder._config["num_attention_heads"] * layout.longest)
+    forward = Forward(layout, draw_masks and draw_masks(largest), tf.as_dtype(dtype))
+    hidden = forward.embed(encoder, layout.to_tokens(ids), layout.to_tokens(types))
     for block in inner:
         hidden = forward.transform(block, hidden)
     cls = forward.transform_cls(last, hidden)
     (dropout,) = (layer for layer in model.layers if isinstance(layer, tf_keras.layers.Dropout))
-    return model.classifier(dropout(encoder._pooler_layer(cls), training=training))
+    return model.classifier(forward.drop(dropout, encoder._pooler_layer(cls)))
 
 
 class Layout:
@@ -93,27 +99,27 @@ class Forward:
 
     Args:
       layout: where the tokens are.
-      training: whether dropout is on.
+      masks: those of the dropouts; None: dropout is off.
       dtype: number format of the dense layers' products.
     """
 
-    def __init__(self, layout: Layout, training: bool, dtype: tf.DType):
-        self.layout, self.training, self.dtype = layout, training, dtype
+    def __init__(self, layout: Layout, masks: Masks | None, dtype: tf.DType):
+        self.layout, self.masks, self.dtype = layout, masks, dtype
 
     def embed(self, encoder, ids: tf.Tensor, types: tf.Tensor) -> tf.Tensor:
         """Word, position and type embeddings of int32 [1, tokens], normalised: float32 [1, tokens, hidden]."""
         positions = encoder._position_embedding_layer._position_embeddings[:self.layout.longest]
         embedded = (encoder._embedding_layer(ids) + tf.gather(positions, self.layout.positions)
                     + encoder._type_embedding_layer(types))
-        return self._drop(encoder._embedding_dropout, _normalize(encoder._embedding_norm_layer, embedded))
+        return self._drop_tokens(encoder._embedding_dropout, _normalize(encoder._embedding_norm_layer, embedded))
 
     def transform(self, block, hidden: tf.Tensor) -> tf.Tensor:
         """An encoder layer (TransformerEncoderBlock.call) for all tokens, float32 [1, tokens, hidden]."""
         attention = block._attention_layer
         query = self.layout.to_heads(self._dense(attention._query_dense, hidden))
         attended = self._dense(attention._output_dense, self.layout.from_heads(self._attend(attention, query, hidden)))
-        hidden = _normalize(block._attention_layer_norm, hidden + self._drop(block._attention_dropout, attended))
-        output = self._drop(block._output_dropout, self._feed_forward(block, hidden))
+        hidden = _normalize(block._attention_layer_norm, hidden + self._drop_tokens(block._attention_dropout, attended))
+        output = self._drop_tokens(block._output_dropout, self._feed_forward(block, hidden))
         return _normalize(block._output_layer_norm, hidden + output)
 
     def transform_cls(self, block, hidden: tf.Tensor) -> tf.Tensor:
@@ -122,9 +128,9 @@ class Forward:
         cls = tf.gather(tf.squeeze(hidden, 0), self.layout.firsts)[:, None]
         query = tf.transpose(self._dense(attention._query_dense, cls), [0, 2, 1, 3])
         attended = tf.transpose(self._attend(attention, query, hidden), [0, 2, 1, 3])
-        attended = block._attention_dropout(self._dense(attention._output_dense, attended), training=self.training)
+        attended = self.drop(block._attention_dropout, self._dense(attention._output_dense, attended))
         cls = _normalize(block._attention_layer_norm, cls + attended)
-        output = block._output_dropout(self._feed_forward(block, cls), training=self.training)
+        output = self.drop(block._output_dropout, self._feed_forward(block, cls))
         return _normalize(block._output_layer_norm, cls + output)[:, 0]
 
     def _attend(self, attention, query: tf.Tensor, hidden: tf.Tensor) -> tf.Tensor:
@@ -133,7 +139,7 @@ class Forward:
                       for layer in (attention._key_dense, attention._value_dense))
         scores = tf.matmul(query * (1 / math.sqrt(attention._key_dim)), key, transpose_b=True)
         weights = attention._masked_softmax(scores, self.layout.mask[:, None])
-        return tf.matmul(attention._dropout_layer(weights, training=self.training), value)
+        return tf.matmul(self.drop(attention._dropout_layer, weights), value)
 
     def _feed_forward(self, block, hidden: tf.Tensor) -> tf.Tensor:
         return self._dense(block._output_dense, gelu(self._dense(block._intermediate_dense, hidden)))
@@ -153,13 +159,16 @@ class Forward:
         result = tf.nn.bias_add(product, tf.reshape(layer.bias, [width]))
         return tf.reshape(result, [*tf.unstack(tf.shape(values)[:2]), *layer.bias.shape])
 
-    def _drop(self, layer, values: tf.Tensor) -> tf.Tensor:
-        """Dropout of [1, tokens, width] with the mask that the layer would draw for the padded batch."""
-        if not self.training or not layer.rate:
+    def drop(self, layer, values: tf.Tensor) -> tf.Tensor:
+        """Dropout of values that the padded model has in the same shape."""
+        return values if self.masks is None else values * self.masks.take(layer, tf.shape(values))
+
+    def _drop_tokens(self, layer, values: tf.Tensor) -> tf.Tensor:
+        """Dropout of [1, tokens, width] with the mask of the padded batch."""
+        if self.masks is None:
             return values
-        draws = layer._random_generator._generator.uniform([self.layout.rows * self.layout.longest, values.shape[-1]])
-        kept = tf.gather(draws >= layer.rate, self.layout.slots)
-        return values * tf.where(kept, 1 / (1 - layer.rate), 0.0)
+        padded = [self.layout.rows * self.layout.longest, values.shape[-1]]
+        return values * self.masks.take(layer, padded, self.layout.slots)
 
 
 @tf.custom_gradient

@@ -1,4 +1,5 @@
 """Trains one instance of one configuration: from its rows and its checkpoint to a `RunResult`."""
+import functools
 import gc
 import os
 import time
@@ -167,6 +168,7 @@ class Trainer:
         import tensorflow as tf
 
         from common import model
+        from common.masks import find_dropouts
 
         self.task = task
         self.steps_done = 0
@@ -177,18 +179,16 @@ class Trainer:
         self.model = model.build_classifier(job.checkpoint.config, task.outputs, job.config.dropout, len(self.words))
         model.load_weights(self.model, model.get_weights(job.checkpoint, job.cache), self.words)
         self._variables = self.model.trainable_variables
-        self._generators = [layer._random_generator._generator for layer in self.model._flatten_layers()
-                            if type(layer).__name__ == "Dropout" and layer.rate > 0]
+        self._dropouts = find_dropouts(self.model)
         inputs = [tf.TensorSpec([None, None], tf.int32)] * 3
         labels = tf.TensorSpec([None], tf.float32 if task.is_regression else tf.int32)
-        scalar = tf.TensorSpec([], tf.int64)
+        rows, number = tf.TensorSpec([], tf.float32), tf.TensorSpec([], tf.int64)
+        self._step_inputs = [*[tf.TensorSpec([None], tf.int32)] * 3, labels, tf.TensorSpec([None, 2], tf.int32),
+                             rows, number, number]
         self._logits = tf.function(self._logits, input_signature=inputs)
-        self._gradients = tf.function(self._gradients, input_signature=[*inputs, labels, tf.TensorSpec([], tf.float32),
-                                                                        scalar, scalar, scalar])
-        # Without their shapes given, the functions below would be traced anew for every number of tokens.
-        self._shapes = [tf.type_spec_from_value(gradient)
-                        for gradient in self._gradients.get_concrete_function().structured_outputs[1]]
-        self._add = tf.function(_add, input_signature=[self._shapes] * 2)
+        self._gradients = tf.function(self._gradients, input_signature=[*inputs, labels, rows, number, number, number])
+        self._specs = tf.nest.map_structure(tf.type_spec_from_value,
+                                            self._gradients.get_concrete_function().structured_outputs[1])
         gc.collect()
         gc.freeze()  # the graph's many objects live as long as the process: never scan them again
 
@@ -201,7 +201,8 @@ class Trainer:
         model.reset_head(self.model, model.head_seed(config, instance))
         self._optimizer = model.build_optimizer(config, steps)
         self._schedule = model.build_schedule(config, steps)
-        self._apply = tf.function(self._apply_gradients, input_signature=[self._shapes])
+        self._optimizer._create_all_weights(self._variables)  # its slots, which else appear at the first step only
+        self._take_step = tf.function(self._step, input_signature=self._step_inputs)
         self._mask_seed = mask_seed
         self.steps_done = 0
 
@@ -216,7 +217,6 @@ class Trainer:
         self.steps_done = steps_done
 
     def _state_variables(self) -> list:
-        self._optimizer._create_all_weights(self._variables)  # its slots, which else appear at the first step only
         return [*self.model.variables, *self._optimizer.variables()]
 
     def learning_rate(self, step: int) -> float:
@@ -228,31 +228,57 @@ class Trainer:
 
         The rows are cut by length into pieces whose gradients add up to the batch's: the same step, less padding.
         """
-        loss, gradients = 0.0, None
-        for piece, chosen in enumerate(by_length(rows, tokens.lengths)):
-            batch = tokens.batch(chosen)
-            part, more = self._gradients(*self._inputs(batch), batch.labels, float(len(rows)), self._mask_seed,
-                                         self.steps_done, piece)
-            loss += float(part)
-            gradients = more if gradients is None else self._add(gradients, more)
-        self._apply(gradients)
+        batches = [tokens.batch(chosen) for chosen in by_length(rows, tokens.lengths)]
+        inputs = [np.concatenate([part.ravel() for part in parts])
+                  for parts in zip(*([*self._inputs(batch), batch.labels] for batch in batches), strict=True)]
+        shapes = [batch.ids.shape for batch in batches]
+        loss = self._take_step(*inputs, shapes, float(len(rows)), self._mask_seed, self.steps_done)
         self.steps_done += 1
-        return loss
+        return float(loss)
 
     def predict(self, tokens: Tokens, rows: np.ndarray | None = None) -> np.ndarray:
         """Logits, float32 [rows, outputs], of every one of these rows, in their order."""
         rows = np.arange(len(tokens)) if rows is None else rows
         return map_rows(lambda batch: self._logits(*self._inputs(batch)).numpy(), tokens, rows, self.task.outputs)
 
-    def reset_masks(self, seed, step, piece) -> None:
-        """Makes the next dropout masks a function of seed, step, piece and layer: no state of theirs has to be saved."""
+    def _step(self, ids, mask, types, labels, shapes, rows, seed, step):
+        """One optimizer step in one graph, so that no gradient passes through Python; returns the loss before it.
+
+        Args:
+          ids, mask, types: of all pieces end to end, int32 [places].
+          labels: [rows of all pieces].
+          shapes: int32 [pieces, 2], rows and length of every piece.
+          rows: of the batch.
+        """
         import tensorflow as tf
 
-        for layer, generator in enumerate(self._generators):
-            generator.reset_from_key_counter(seed * 1024 + layer, tf.stack([tf.zeros_like(step), step * 65536 + piece]))
+        def add_piece(piece, place, row, loss, gradients):
+            count, longest = tf.unstack(shapes[piece])
+            end = place + count * longest
+            inputs = [tf.reshape(values[place:end], [count, longest]) for values in (ids, mask, types)]
+            part, more = self._gradients(*inputs, labels[row:row + count], rows, seed, step, tf.cast(piece, tf.int64))
+            more = tf.nest.flatten(more, expand_composites=True)
+            gradients = tf.cond(piece > 0, lambda: self._add(gradients, more), lambda: more)
+            return piece + 1, end, row + count, loss + part, gradients
 
-    def _apply_gradients(self, gradients):
+        parts = tf.nest.flatten(self._specs, expand_composites=True)
+        start = [tf.zeros([0] * spec.shape.rank, spec.dtype) for spec in parts]
+        *_, loss, gradients = tf.while_loop(
+            lambda piece, *_: piece < tf.shape(shapes)[0], add_piece, (0, 0, 0, 0.0, start), parallel_iterations=1,
+            shape_invariants=(*[tf.TensorShape([])] * 4, [tf.TensorShape([None] * spec.shape.rank) for spec in parts]))
+        gradients = [tf.ensure_shape(value, spec.shape) for value, spec in zip(gradients, parts, strict=True)]
+        gradients = tf.nest.pack_sequence_as(self._specs, gradients, expand_composites=True)
         self._optimizer.apply_gradients(zip(gradients, self._variables, strict=True))
+        return loss
+
+    def _add(self, first, second):
+        """The sum of two lists of gradients, each flat: a sparse one is the places of both."""
+        import tensorflow as tf
+
+        first, second = (tf.nest.pack_sequence_as(self._specs, each, expand_composites=True) for each in (first, second))
+        return tf.nest.flatten([
+            tf.IndexedSlices(tf.concat([a.values, b.values], 0), tf.concat([a.indices, b.indices], 0), b.dense_shape)
+            if isinstance(a, tf.IndexedSlices) else a + b for a, b in zip(first, second, strict=True)], expand_composites=True)
 
     def _inputs(self, batch: Batch) -> tuple:
         return self._place[batch.ids], batch.mask, batch.types
@@ -260,30 +286,24 @@ class Trainer:
     def _logits(self, ids, mask, types):
         from common.packed import classify
 
-        return classify(self.model, ids, mask, types, training=False, dtype=self._dtype)
+        return classify(self.model, ids, mask, types, self._dtype)
 
     def _gradients(self, ids, mask, types, labels, rows, seed, step, piece):
         """Loss and gradients of a piece, as shares of the mean over `rows` rows."""
         import tensorflow as tf
 
+        from common.masks import Masks
         from common.packed import classify
 
-        self.reset_masks(seed, step, piece)
+        draw_masks = functools.partial(Masks, self._dropouts, seed, step, piece) if self._dropouts else None
         with tf.GradientTape() as tape:
-            logits = classify(self.model, ids, mask, types, training=True, dtype=self._dtype)
+            logits = classify(self.model, ids, mask, types, self._dtype, draw_masks)
             if self.task.is_regression:
                 losses = tf.square(logits[:, 0] - labels)
             else:
                 losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
             loss = tf.reduce_sum(losses) / rows
         return loss, tape.gradient(loss, self._variables)
-
-
-def _add(first, second):
-    import tensorflow as tf
-
-    return [tf.IndexedSlices(tf.concat([a.values, b.values], 0), tf.concat([a.indices, b.indices], 0), a.dense_shape)
-            if isinstance(a, tf.IndexedSlices) else a + b for a, b in zip(first, second, strict=True)]
 
 
 def set_up_tensorflow(threads: int) -> None:
