@@ -52,7 +52,8 @@ class Comparison:
 
 def read(connection: sa.Connection) -> Content:
     """All that a store holds."""
-    return {table: [dict(row) for row in connection.execute(select(table).order_by(*table.primary_key)).mappings()]
+    return {table: [dict(zip(table.columns.keys(), row, strict=True))
+                    for row in connection.execute(select(table).order_by(*table.primary_key))]
             for table in schema.metadata.sorted_tables if table is not schema.versions}
 
 

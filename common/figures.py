@@ -85,10 +85,11 @@ def _shorten(title: str) -> str:
 
 def to_png(ax) -> bytes:
     """The figure of these axes as a PNG: the same bytes each time, with neither date nor program in it."""
-    file, layout = io.BytesIO(), ax.figure.get_layout_engine()
-    layout.execute(ax.figure)
-    ax.figure.set_layout_engine("none")  # else all is drawn twice: once for the layout alone
-    ax.figure.savefig(file, format="png", metadata={"Software": None})
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    file = io.BytesIO()
+    # savefig draws all twice where there is a layout to be made
+    FigureCanvasAgg(ax.figure).print_png(file, metadata={"Software": None})
     return file.getvalue()
 
 
