@@ -94,14 +94,14 @@ def describe(threads: int, dask_worker=None) -> dict:
       host; software, as `common.environment.software` has it; places, the runs that it takes at a time; and whether that
       number was declared as a resource.
     """
-    threads_here, limit = dask_worker.state.nthreads, dask_worker.memory_manager.memory_limit
+    threads_here, memory = dask_worker.state.nthreads, dask_worker.memory_manager.memory_limit or float("inf")
     declared = dask_worker.state.total_resources.get(RESOURCE)
     if declared is not None:
         places = min(int(declared), threads_here)
     elif has_gpu():
         places = 1
     else:
-        places = max(1, min(threads_here // threads, int((limit or float("inf")) // MEMORY_OF_A_RUN) if limit else threads_here))
+        places = max(1, int(min(threads_here // threads, memory // MEMORY_OF_A_RUN)))
     return {"host": socket.gethostname(), "software": software(), "places": places, "declared": declared is not None}
 
 

@@ -294,21 +294,26 @@ def test_files_are_taken_where_they_are_or_received_and_proved(tmp_path, monkeyp
     assert (here.data_folder / "dev.tsv").read_bytes() == contents[dev]
     assert (here.checkpoint.folder, here.cache) == (tmp_path / "input" / "checkpoint", tmp_path / "worker")
 
+    (tmp_path / "input" / "diagnostic").mkdir()
+    (tmp_path / "input" / "diagnostic" / "diagnostic.tsv").write_text("AX")
+    (diagnostic,) = dask_worker.File.where_in(job.data_folder, ["../diagnostic/diagnostic.tsv"])
+    dask_worker.receive(diagnostic, "me", 0, b"AX")
+    assert (tmp_path / "worker" / "copies" / diagnostic.copies / "diagnostic" / "diagnostic.tsv").read_text() == "AX"
     (here.data_folder / "train.tsv").write_bytes(b"?" * train.size)
     assert dask_worker.where_missing(files) == [train]
 
 
 @pytest.fixture
 def hosts(tmp_path):
-    """Two machines, as far as a network and files go: each has an address of its own, and does not see tmp_path/input."""
+    """The network of two machines, as far as addresses and files go, and a command for each: they do not see tmp_path/input."""
     if not shutil.which("ip") or not shutil.which("unshare"):
         pytest.skip("no network namespaces can be made here: the programs ip and unshare are missing")
-    network = f"bgs{os.getpid() % 10000}"
-    commands = [f"ip link add {network} type bridge", f"ip addr add 10.213.7.1/24 dev {network}", f"ip link set {network} up"]
+    network, net = f"bgs{os.getpid() % 10000}", f"10.213.{os.getpid() % 250}"
+    commands = [f"ip link add {network} type bridge", f"ip addr add {net}.1/24 dev {network}", f"ip link set {network} up"]
     for number in (2, 3):
         host, link = f"{network}h{number}", f"{network}v{number}"
         commands += [f"ip netns add {host}", f"ip link add {link} type veth peer name eth0 netns {host}",
-                     f"ip link set {link} master {network} up", f"ip -n {host} addr add 10.213.7.{number}/24 dev eth0",
+                     f"ip link set {link} master {network} up", f"ip -n {host} addr add {net}.{number}/24 dev eth0",
                      f"ip -n {host} link set eth0 up", f"ip -n {host} link set lo up"]
     hide = ["sh", "-c", f"mount -t tmpfs none {tmp_path / 'input'} && exec \"$@\"", "-"]
     hosts = [["ip", "netns", "exec", f"{network}h{number}", "unshare", "--mount", *hide] for number in (2, 3)]
@@ -318,7 +323,7 @@ def hosts(tmp_path):
             done = subprocess.run(command, capture_output=True, text=True)
             if done.returncode:
                 pytest.skip(f"no network namespaces can be made here: {' '.join(command)}: {done.stderr.strip()}")
-        yield hosts
+        yield net, hosts
     finally:
         for number in (2, 3):
             subprocess.run(["ip", "netns", "delete", f"{network}h{number}"], capture_output=True)
@@ -326,7 +331,8 @@ def hosts(tmp_path):
 
 
 def test_input_reaches_other_machines_once(hosts, tmp_path):
-    cluster = Cluster(tmp_path / "cluster", "10.213.7.1")
+    net, hosts = hosts
+    cluster = Cluster(tmp_path / "cluster", f"{net}.1")
     try:
         cluster.start_scheduler()
         for host, cache in ((0, "first"), (0, "first"), (1, "second")):  # two workers on the first machine
@@ -336,11 +342,11 @@ def test_input_reaches_other_machines_once(hosts, tmp_path):
             driver = start(tmp_path, cluster.address, "--instances", 2, "--seconds", 0.5, "--db", tmp_path / store)
             returned, output, errors = finish(driver)
             assert (returned, output) == (0, "")
-            sent.append(sorted(re.findall(r"sent (\S+) \(.*?(10\.213\.7\.\d)", errors)))
+            sent.append(sorted(re.findall(rf"sent (\S+) \(.*?{net}\.(\d)", errors)))
     finally:
         cluster.stop()
     files = ("train.tsv", "dev.tsv", *CHECKPOINT_FILES)
-    assert sent == [sorted((name, host) for name in files for host in ("10.213.7.2", "10.213.7.3")), []]
+    assert sent == [sorted((name, host) for name in files for host in "23"), []]
     assert Training(tmp_path / "runs").count("ended") == {(size, k): 2 for size in (2, 8, 16, 32, 64) for k in range(2)}
     assert sorted(path.name for path in tmp_path.glob("*/copies/*/*")) == ["MRPC", "MRPC", "checkpoint", "checkpoint"]
 
