@@ -150,8 +150,8 @@ def check_input(job: Job) -> None:
 
 
 def drive(folder: Path, batch_sizes, instances: int, seconds: float, workers: int, fresh: bool, db: str | None,
-          cluster: str | None) -> int:
-    """A driver from store to end; its exit status."""
+          cluster: str | None, patience: int | None) -> int:
+    """A driver from store to end; its exit status. It has so many seconds of patience with a cluster that has begun."""
     from stand_in import Training  # by a name that other processes can import, too
 
     store = Store(db or folder / "results.db")
@@ -162,9 +162,11 @@ def drive(folder: Path, batch_sizes, instances: int, seconds: float, workers: in
             executor = FreshProcesses(workers)
             executor._context.set_forkserver_preload(["common.driver"])  # without TensorFlow it starts in a moment
         elif cluster:
+            import common.members
             from common.cluster import DaskCluster
 
             executor, checkpoint = DaskCluster(cluster), make_input(folder)
+            common.members.PATIENCE = patience or common.members.PATIENCE
             workers = executor.places
             make_job = lambda *job: Job(*job, checkpoint, folder / "input" / "MRPC", folder / "cache")  # noqa: E731
         driver = Driver(store, executor, workers, make_job, Silence(), outbox=Outbox(folder / "outbox", store.full_name),
@@ -188,15 +190,11 @@ if __name__ == "__main__":
     parser.add_argument("--fresh", action="store_true")
     parser.add_argument("--db")
     parser.add_argument("--cluster")
-    parser.add_argument("--patience", type=int, help="seconds that a cluster is waited for")
+    parser.add_argument("--patience", type=int, help="seconds that a cluster which has gone is waited for")
     parser.add_argument("--host", help="the name of the machine that this pretends to be")
     parser.add_argument("--lease", type=float, help="seconds")
     given = vars(parser.parse_args())
-    host, lease, patience = given.pop("host"), given.pop("lease"), given.pop("patience")
-    if patience:
-        import common.members
-
-        common.members.PATIENCE = patience
+    host, lease = given.pop("host"), given.pop("lease")
     if host:
         socket.gethostname = lambda: host
     if lease:
