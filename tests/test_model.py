@@ -127,6 +127,32 @@ def test_packed_tokens_give_the_padded_model(tf, checkpoint, tokens, tmp_path, d
     np.testing.assert_allclose(trainer._logits(ids, mask, types), plain, atol=1e-6)
 
 
+@pytest.mark.parametrize("rate", [0.1, 0.3])
+def test_masks_are_those_of_the_generator(tf, rate):
+    """Two dropouts, more numbers than are drawn at once, against tf.random.Generator."""
+    import tf_keras
+
+    from common.masks import BLOCKS, Masks
+
+    dropouts, size = [tf_keras.layers.Dropout(rate) for _ in range(2)], 4 * BLOCKS + 5
+    masks = Masks(dropouts, *(tf.constant(number, tf.int64) for number in (2**40 + 3, 7, 2)), tf.constant(size))
+    for number, layer in enumerate(dropouts):
+        ours = masks.take(layer, [size]).numpy()
+        generator = tf.random.Generator.from_key_counter((2**40 + 3) * 1024 + number, [0, 7 * 65536 + 2], alg="philox")
+        np.testing.assert_array_equal(ours, np.where(generator.uniform([size]) >= rate, np.float32(1 / (1 - rate)), 0))
+        assert abs((ours == 0).mean() - rate) < 0.01
+    np.testing.assert_array_equal(masks.take(dropouts[0], [3, 2], [2, 0]), masks.take(dropouts[0], [3, 2]).numpy()[[2, 0]])
+
+
+def test_philox_is_the_published_one(tf):
+    """A known answer of Random123 (kat_vectors, philox4x32 10): counter and key all zero."""
+    from common.masks import _philox
+
+    zero = tf.zeros([1], tf.uint32)
+    words = _philox(zero, tf.constant(0, tf.uint64), tf.zeros([1], tf.uint64))
+    assert [hex(word.numpy()[0]) for word in words] == ["0x6627e8d5", "0xe169c58d", "0xbc57ac4c", "0x9b00dbd8"]
+
+
 def test_bfloat16_rounds_more_and_learns_the_same(tf, checkpoint, tokens, tmp_path):
     losses = {}
     for dtype in ("float32", "bfloat16"):
