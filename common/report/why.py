@@ -278,7 +278,7 @@ def _test(comparison: Comparison, evaluation_set: str) -> list[list[str]]:
                    for size in finding.sizes)
         both = f"{len(finding.instances)} at batch {', '.join(map(str, finding.sizes))}" if finding.instances else MISSING
         rows.append([HYPOTHESES[finding.condition], str(runs), both, *map(_show_slope, finding.slopes),
-                     show_effect(finding.left), show_p(p) if finding.left else MISSING,
+                     show_effect(finding.left), show_p(p).removeprefix("= ") if finding.left else MISSING,
                      *_show_changes(finding, lines, evaluation_set), verdict + say_so_far(group)])
     return rows
 
