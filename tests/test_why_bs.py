@@ -102,7 +102,7 @@ class Study:
         parts = make_parts(study, [(make_config(batch_size=size), ROWS) for size in (8, 32)])
         needs, failures = cli._train_parts(self.store, study, parts, options, {"checkpoint": CHECKPOINT_ROW, "data": DATA_ROWS},
                                            lambda needs: self._train(needs, train, options.fail_fast))
-        return cli._conclude(self.store, needs, failures, 1, options, Keep(), None), self.trained.copy()
+        return cli._conclude(self.store, needs, failures, options, Keep(), None), self.trained.copy()
 
     def _train(self, needs, train, fail_fast):
         def note(job):
