@@ -23,8 +23,8 @@ WAYS = {"processes": lambda workers: ["--workers", str(workers)], "Dask": lambda
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--checkpoint", required=True, help="BERT checkpoint in Google's zip layout")
-    parser.add_argument("--glue-dir", required=True, help="folder with MRPC/train.tsv and MRPC/dev.tsv")
+    parser.add_argument("--checkpoint", type=os.path.abspath, required=True, help="BERT checkpoint in Google's zip layout")
+    parser.add_argument("--glue-dir", type=os.path.abspath, required=True, help="folder with MRPC/train.tsv and MRPC/dev.tsv")
     parser.add_argument("--workers", type=int, nargs="+", default=(1, 2))
     parser.add_argument("--runs", type=int, default=4, help="best a multiple of the workers")
     parser.add_argument("--rows", type=int, default=300, help="training rows")
