@@ -157,6 +157,9 @@ class AdamWeightDecay(optimization.AdamWeightDecay):
 
     The gradient of the word embeddings comes as (row, value) pairs. Keras applies such a gradient in many passes over the
     whole table; adding it up into a table first and applying that with the fused kernel gives the same weights.
+
+    Weight decay takes two passes instead of five. The factor 1 - rate x decay is rounded to float32, in steps of 6e-8; the
+    plain way rounds every weight's difference to its own last bit, which is as coarse beside a decay of 2e-7 a step.
     """
 
     def _resource_apply_sparse_duplicate_indices(self, grad, handle, indices, **kwargs):
