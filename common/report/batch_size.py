@@ -162,7 +162,7 @@ def _write_notes(page: Page) -> None:
     page.heading("Notes", "batch-size-notes", level=3)
     page.items([
         "The number of epochs is the same, so a smaller batch also means more optimizer steps (column *steps*) at the "
-        "same rate. This study cannot tell the two apart; [a later section](#why) does.",
+        "same rate. This study cannot tell the two apart; [a later section](#why) asks which of them it is.",
         "The original asks whether batch normalisation or dropout explains the difference. BERT has no batch "
         "normalisation, and dropout is off when a set is scored; what dropout in training does, [a later section](#why) asks.",
         "A verdict on a stand-in is about that stand-in only.",

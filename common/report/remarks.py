@@ -145,9 +145,9 @@ def _uninformative(group: Group, name: Name, evaluation_set: str) -> list[str]:
             unclear.append(name(cell))
     lines = []
     if equal:
-        lines.append(f"**Uninformative** ({', '.join(equal)}): every score equals the majority class.")
+        lines.append(f"**Uninformative** ({'; '.join(equal)}): every score equals the majority class.")
     if unclear:
-        lines.append(f"Not above the majority class at this n ({', '.join(unclear)}): the mean's interval reaches it.")
+        lines.append(f"Not above the majority class at this n ({'; '.join(unclear)}): the mean's interval reaches it.")
     return lines
 
 
