@@ -185,8 +185,13 @@ def draw_clouds(ax, clouds: dict[str, Sequence[tuple[float, float]]]):
 
     The labels are moved a little apart, so that points of equal x do not hide each other; open from the sixth label on.
     """
+    from matplotlib.ticker import LogLocator
+
     ax.set_xscale("log")
+    places = [x for points in clouds.values() for x, _ in points]
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if max(places) < 5000 * min(places) else (1,)))
     ax.xaxis.set_major_formatter("{x:g}")
+    ax.xaxis.set_minor_formatter("")  # else numbers in TeX's notation
     for number, (label, points) in enumerate(clouds.items()):
         colour, marker = _style(number)
         shift = 2 ** (0.16 * (number - (len(clouds) - 1) / 2))

@@ -7,7 +7,7 @@ from common import figures
 from common.data import count_training_rows
 from common.report.cells import METRICS, name_file
 from common.report.learning_rate import judge_shift, measure_shift
-from common.report.page import MISSING, Page, escape, show_effect, show_interval, show_rate
+from common.report.page import MISSING, Page, escape, show_effect, show_interval, show_percent, show_rate
 from common.report.remarks import has_majority, is_hopeless
 from common.report.results import Cell, Group, Results
 from common.stats import Correlation, Effect, rank_correlation, sampling_error, slope_within
@@ -83,7 +83,8 @@ def _write_figure(page: Page, group: Group, evaluation_set: str) -> None:
     ax.set_ylabel(f"evaluation {METRICS[group.metric]}")
     figures.draw_clouds(ax, clouds)
     if has_majority(group, evaluation_set):
-        figures.draw_level(ax, 100 * group.sets[evaluation_set].majority, "majority class")
+        majority = group.sets[evaluation_set].majority
+        figures.draw_level(ax, 100 * majority, f"majority class ({show_percent(majority)} %)")
     figures.add_legend(ax)
     what = f"Evaluation {METRICS[group.metric]}"
     page.figure(name_file("noise_scale", group, f"{group.task} {evaluation_set}"), ax,
