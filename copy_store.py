@@ -92,7 +92,9 @@ def _print(name: str, found, dry_run: bool) -> None:
     print(f"{name}: {finished} finished and {len(found.added) - finished} unfinished runs {'would be ' if dry_run else ''}added, "
           f"{len(found.there)} are there already, {len(found.differing)} differ"
           + (f"; {len(found.set_aside)} of those there {'would be ' if dry_run else 'were '}set aside as in FROM"
-             if found.set_aside else ""))
+             if found.set_aside else "")
+          + (f"; {len(found.predicted)} of those there {'would get' if dry_run else 'got'} their predictions of rows"
+             if found.predicted else ""))
     for difference in found.differing:
         print(f"differs: {name_run(difference.config, difference.instance)}: {_show(difference.scores)}", file=sys.stderr)
 

@@ -62,6 +62,9 @@ def build_parser(study: Study, doc: str, grids: dict[str, Study], grid_flag: str
                            "unless --save-models names the folder of its classifier")
     kept.add_argument("--tensorboard", type=Path, metavar="FOLDER",
                       help="write the curves of the study's runs there at the end, also of those trained before")
+    kept.add_argument("--no-predictions", dest="predictions", action="store_false",
+                      help="leave the predictions for the evaluation rows out of the store (a byte a row and run, eight for a "
+                           "regression)")
     how = parser.add_argument_group("how")
     how.add_argument("--db", type=address, default="results.db", metavar="FILE|URL",
                      help="the results store (default: %(default)s)")
@@ -152,7 +155,8 @@ def _run(study: Study, options) -> int:
         store = Store(options.db, create=not options.dry_run)
     except NoStore:
         store = None
-    rows = {"checkpoint": checkpoint.row(), "data": [row for each in data.values() for row in each.rows()]}
+    rows = {"checkpoint": checkpoint.row(), "data": [row for each in data.values() for row in each.rows()],
+            "label_rows": [row for each in data.values() for row in each.label_rows()]}
     if options.dry_run:
         chosen = choose(store, parts, study.instances)
         needs = _plan(store, parts + chosen, options, rows)
@@ -163,7 +167,8 @@ def _run(study: Study, options) -> int:
         outbox = Outbox(cache / "outbox", store.full_name)
 
         def make_job(config, instance):
-            return Job(config, instance, checkpoint, folders[config.task], cache, options.threads, keep)
+            return Job(config, instance, checkpoint, folders[config.task], cache, options.threads, keep,
+                       keep_predictions=options.predictions)
 
         needs, failures = _train_parts(store, study, parts, options, rows, lambda needs: _drive(
             store, outbox, needs, options, make_job, train_run))

@@ -11,7 +11,19 @@ from sqlalchemy import bindparam, select
 
 from common import schema
 from common.config import RunConfig
-from common.schema import FINISHED, checkpoints, configs, datasets, environments, evaluations, measurements, runs, studies
+from common.schema import (
+    FINISHED,
+    checkpoints,
+    configs,
+    datasets,
+    environments,
+    evaluations,
+    labels,
+    measurements,
+    outputs,
+    runs,
+    studies,
+)
 
 MEASURED = (evaluations, measurements)
 
@@ -43,6 +55,8 @@ class Comparison:
     """Runs that both have finished and that measured different things: nothing is done."""
     set_aside: list[tuple[dict, dict]] = field(default_factory=list)
     """(run, the other's), the same run, that only the first store leaves out so far."""
+    predicted: list[tuple[dict, dict]] = field(default_factory=list)
+    """(run, the other's), the same run, whose predictions only the first store has."""
 
     @property
     def added(self) -> list[dict]:
@@ -63,6 +77,7 @@ def compare(content: Content, other: Content) -> Comparison:
     theirs = {(run["config"], run["instance"]): run for run in other.get(runs, ())}
     known = {row["hash"]: RunConfig.from_json(row["json"]) for row in content[configs]}
     (rows, scores), (their_rows, their_scores) = _index(content), _index(other)
+    predicted, their_predicted = ({row["run"] for row in each.get(outputs, ())} for each in (content, other))
     for run in content[runs]:
         their = theirs.get((run["config"], run["instance"]))
         if their is None:
@@ -80,13 +95,15 @@ def compare(content: Content, other: Content) -> Comparison:
             found.there.append(run)
             if run["set_aside"] and not their["set_aside"] and is_finished(run) == is_finished(their):
                 found.set_aside.append((run, their))
+            if is_finished(run) and run["id"] in predicted and their["id"] not in their_predicted:
+                found.predicted.append((run, their))
     return found
 
 
 def add(connection: sa.Connection, content: Content, found: Comparison) -> None:
     """Does what was found, in the caller's transaction."""
     schema.insert_checkpoints(connection, content[checkpoints])
-    for table in (datasets, environments, configs):
+    for table in (datasets, labels, environments, configs):
         schema.insert_new(connection, table, content[table])
     schema.insert_new(connection, runs, [_columns(run) for run in found.missing])
     _update(connection, [_columns(run) | {"set_aside": their["set_aside"] or run["set_aside"], "number": their["id"]}
@@ -96,7 +113,13 @@ def add(connection: sa.Connection, content: Content, found: Comparison) -> None:
     numbers = {tuple(key): number for number, *key in connection.execute(select(runs.c.id, runs.c.config, runs.c.instance))}
     added = {run["id"]: numbers[run["config"], run["instance"]] for run in found.added}
     for table in MEASURED:
-        schema.insert_new(connection, table, [row | {"run": added[row["run"]]} for row in content[table] if row["run"] in added])
+        _insert_of_runs(connection, table, content, added)
+    _insert_of_runs(connection, outputs, content, added | {run["id"]: their["id"] for run, their in found.predicted})
+
+
+def _insert_of_runs(connection, table: sa.Table, content: Content, numbers: dict[int, int]) -> None:
+    """Copies the rows of some runs; their number in the first store -> in the second."""
+    schema.insert_new(connection, table, [row | {"run": numbers[row["run"]]} for row in content[table] if row["run"] in numbers])
 
 
 def is_finished(run: dict) -> bool:

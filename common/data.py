@@ -52,6 +52,16 @@ class GlueData:
                  "official_rows": official[name], "majority": _majority(self.task, examples)}
                 for name, examples in self.sets.items()]
 
+    def label_rows(self) -> list[dict]:
+        """The labels of every evaluation set as the store keeps them."""
+        from common.metrics import encode_rows
+
+        rows = []
+        for name in self.task.evaluation_rows:
+            width, content = encode_rows(self.task, np.array(self.sets[name].labels))
+            rows.append({"data": self.digest, "set_name": name, "width": width, "content": content})
+        return rows
+
 
 @dataclass(frozen=True)
 class Tokens:

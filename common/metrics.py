@@ -30,6 +30,24 @@ def score(task: Task, labels: np.ndarray, logits: np.ndarray) -> dict | None:
     return row | {"row_count": len(labels), "metric": task.metric, "score": row[task.metric], "collapsed": int(collapsed)}
 
 
+def encode_rows(task: Task, values: np.ndarray) -> tuple[int, bytes]:
+    """Labels or predictions of a set in the form in which the store keeps them: characters for each row, and all of them.
+
+    A class is one digit. A regression's value has four decimals in eight characters: `  3.2500`.
+
+    Args:
+      values: [rows] class numbers, or values of a regression, each above -1000 and below 10000.
+    """
+    if task.is_regression:
+        return 8, "".join(f"{min(max(value, -999.0), 9999.0):8.4f}"[:8] for value in values).encode()
+    return 1, np.asarray(values).astype("S1").tobytes()
+
+
+def encode_predictions(task: Task, logits: np.ndarray) -> tuple[int, bytes]:
+    """What logits, float32 [rows, outputs], predict, in the form of `encode_rows`."""
+    return encode_rows(task, logits[:, 0] if task.is_regression else logits.argmax(axis=1))
+
+
 def _classification(task: Task, labels, predicted, logits) -> dict:
     from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 

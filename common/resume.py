@@ -27,6 +27,7 @@ class SavedState:
         self._path = job.cache / "resume" / f"{job.config.hash}-{job.instance}.npz"
         self._environment, self._seconds = environment, job.save_seconds
         self._began = self._last = time.monotonic()
+        self._cpu_began = time.process_time()
 
     def save_if_due(self, trainer, result, losses: list[float]) -> None:
         """Saves the state after a step, once the last one is long enough ago; a disk without room for it costs no run."""
@@ -34,8 +35,10 @@ class SavedState:
             return
         variables = trainer.state()
         total = result.total_seconds + time.monotonic() - self._began
+        cpu = result.cpu_seconds + time.process_time() - self._cpu_began
         about = {"environment": self._environment, "steps_done": trainer.steps_done, "losses": losses,
-                 "result": dataclasses.asdict(dataclasses.replace(result, total_seconds=total)), "digest": digest_of(variables)}
+                 "result": dataclasses.asdict(dataclasses.replace(result, total_seconds=total, cpu_seconds=cpu)),
+                 "digest": digest_of(variables)}
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(OSError):
             write_arrays(self._path, {"about": np.array(json.dumps(about)),

@@ -16,7 +16,7 @@ from sqlalchemy import CheckConstraint, Column, Float, ForeignKey, Index, Intege
 
 from common import UserError
 
-VERSION = 2
+VERSION = 3
 """Version of the schema below."""
 APPLICATION_ID = 0x474C5545
 """SQLite's mark of the program that owns a file: "GLUE"."""
@@ -80,6 +80,7 @@ runs = sa.Table(
     Column("error", Text), Column("set_aside", Text, comment="reason why people leave this run out; set by hand"),
     Column("failures", Integer, nullable=False, server_default="0", comment="how often training it raised an error or died"),
     Column("digest", String(64), comment="`digest_of` what was recorded; NULL: recorded before version 2"),
+    Column("cpu_seconds", Float, comment="processor time of all its threads; NULL: recorded before version 3"),
     UniqueConstraint("config", "instance"),
     CheckConstraint("status IN ('pending', 'running', 'done', 'diverged', 'failed')", name="status_known"),
     CheckConstraint("(status = 'running') = (owner IS NOT NULL)", name="running_has_owner"),
@@ -103,6 +104,22 @@ measurements = sa.Table(
     Column("value", Float), Column("kind", Text, nullable=False, server_default="finite"),
     CheckConstraint("kind IN ('finite', 'nan', 'inf', '-inf')", name="kind_known"),
     CheckConstraint("(kind = 'finite') = (value IS NOT NULL)", name="finite_has_value"))
+
+outputs = sa.Table(
+    "outputs", metadata,
+    Column("run", Integer, ForeignKey("runs.id"), primary_key=True), Column("evaluation_set", Text, primary_key=True),
+    Column("width", Integer, nullable=False, comment="characters for each row"),
+    Column("content", sa.LargeBinary, nullable=False,
+           comment="the predicted class number (or value) of every row as ASCII digits, end to end"),
+    Column("digest", String(64), nullable=False, comment="`digest_of_output`"),
+    CheckConstraint("width > 0", name="output_width"))
+
+labels = sa.Table(
+    "labels", metadata,
+    Column("data", String(64), primary_key=True, comment="digest in `datasets`"), Column("set_name", Text, primary_key=True),
+    Column("width", Integer, nullable=False, comment="characters for each row"),
+    Column("content", sa.LargeBinary, nullable=False, comment="the label of every row, in the form of `outputs`"),
+    CheckConstraint("width > 0", name="label_width"))
 
 studies = sa.Table(
     "studies", metadata,
@@ -150,14 +167,31 @@ VIEWS = {
         FROM measurements m JOIN runs r ON r.id = m.run JOIN configs c ON c.hash = r.config
              JOIN checkpoints k ON k.digest = c.checkpoint
         WHERE r.status IN ('done', 'diverged') AND r.set_aside IS NULL""",
+    "predictions": """
+        WITH RECURSIVE numbers(number) AS (
+            SELECT 1 UNION ALL SELECT number + 1 FROM numbers
+            WHERE number < (SELECT max(length(content) / width) FROM outputs))
+        SELECT run, evaluation_set, "row", predicted, label,
+               CASE WHEN is_class = 1 THEN CASE WHEN predicted = label THEN 1 ELSE 0 END END AS correct
+        FROM (SELECT o.run, o.evaluation_set, n.number AS "row", CASE WHEN o.width = 1 THEN 1 ELSE 0 END AS is_class,
+                     {predicted} AS predicted, {label} AS label
+              FROM outputs o JOIN runs r ON r.id = o.run JOIN configs c ON c.hash = r.config
+                   JOIN numbers n ON n.number <= length(o.content) / o.width
+                   LEFT JOIN labels l ON l.data = c.data AND l.set_name = o.evaluation_set
+              WHERE r.status = 'done' AND r.set_aside IS NULL) p""",
 }
+PIECES = {
+    "sqlite": "CAST(CAST(substr({0}.content, (n.number - 1) * {0}.width + 1, {0}.width) AS TEXT) AS NUMERIC)",
+    "postgresql": "CAST(convert_from(substr({0}.content, (n.number - 1) * {0}.width + 1, {0}.width), 'UTF8') AS numeric)"}
+"""Database -> one row's number out of `outputs` or `labels`, which the two cut out of bytes in their own ways."""
 
 UPGRADES = {
     2: ("ALTER TABLE runs ADD COLUMN failures INTEGER DEFAULT '0' NOT NULL",
         "ALTER TABLE runs ADD COLUMN digest VARCHAR(64)",
         "UPDATE runs SET failures = attempt WHERE status = 'failed'"),
+    3: ("ALTER TABLE runs ADD COLUMN cpu_seconds FLOAT", outputs, labels),
 }
-"""Version -> statements that make a store of the version before it one of this; the views are made anew after them."""
+"""Version -> statements and new tables that make a store of the version before it one of this; then the views are made anew."""
 
 
 def create(connection: sa.Connection) -> None:
@@ -174,8 +208,11 @@ def upgrade(connection: sa.Connection, version: int) -> None:
     for name in VIEWS:
         connection.exec_driver_sql(f"DROP VIEW IF EXISTS {name}")
     for step in range(version + 1, VERSION + 1):
-        for statement in UPGRADES[step]:
-            connection.exec_driver_sql(statement)
+        for change in UPGRADES[step]:
+            if isinstance(change, sa.Table):
+                change.create(connection)
+            else:
+                connection.exec_driver_sql(change)
     _create_views(connection)
     connection.execute(versions.update().values(version=VERSION))
 
@@ -238,6 +275,13 @@ def digest_of(run: Mapping, content: Mapping[sa.Table, Sequence[Mapping]]) -> st
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
+def digest_of_output(config: str, instance: int, output: Mapping) -> str:
+    """SHA-256 (hex) of a row of `outputs` and the run that it belongs to; apart from `digest_of`, so that outputs can be
+    left out of a store or added to it later."""
+    named = json.dumps([config, instance, output["evaluation_set"], output["width"]])
+    return hashlib.sha256(named.encode() + bytes(output["content"])).hexdigest()
+
+
 def lock(connection: sa.Connection) -> None:
     """Lets one process at a time make or upgrade the schema; SQLite's write lock does that by itself."""
     if connection.dialect.name == "postgresql":
@@ -279,5 +323,7 @@ def _insert(connection, table: sa.Table):
 
 
 def _create_views(connection: sa.Connection) -> None:
+    piece = PIECES[connection.dialect.name]
     for name, query in VIEWS.items():
+        query = query.replace("{predicted}", piece.format("o")).replace("{label}", piece.format("l"))
         connection.exec_driver_sql(f"CREATE VIEW {name} AS {query}")

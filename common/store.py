@@ -31,7 +31,9 @@ from common.schema import (
     datasets,
     environments,
     evaluations,
+    labels,
     measurements,
+    outputs,
     runs,
     versions,
 )
@@ -307,20 +309,21 @@ class Store:
 
     @_patient
     def plan(self, study: str, wanted: dict[RunConfig, list[int]], instances: int, *, checkpoint: dict,
-             data: list[dict], retry_failed: bool = False) -> None:
+             data: list[dict], label_rows: Sequence[dict] = (), retry_failed: bool = False) -> None:
         """Registers what a study wants: its configurations, and a pending run for each instance not there yet.
 
         Args:
           study: name of the study.
           wanted: configuration -> instance numbers.
           instances: how many instances were asked for.
-          checkpoint, data: the rows of `checkpoints` and `datasets` that describe the input.
+          checkpoint, data, label_rows: the rows of `checkpoints`, `datasets` and `labels` that describe the input.
           retry_failed: make failed runs pending again, however often they failed.
         """
         with self._writing() as connection:
             schema.lock(connection)  # two plans that insert the same rows in another order would block each other
             schema.insert_checkpoints(connection, [checkpoint])
             schema.insert_new(connection, datasets, data)
+            schema.insert_new(connection, labels, label_rows)
             schema.insert_new(connection, configs, [_config_row(config) for config in wanted])
             schema.insert_new(connection, runs, [{"config": config.hash, "instance": instance}
                                                  for config, numbers in wanted.items() for instance in numbers])
@@ -417,7 +420,7 @@ class Store:
             ours = [claim for claim in results if (claim.run, claim.attempt) in held]
             schema.insert_new(connection, environments, [results[claim].environment for claim in ours])
             finish = runs.update().where(runs.c.id == sa.bindparam("number"))
-            for table, put in ((runs, finish), (evaluations, evaluations.insert()), (measurements, measurements.insert())):
+            for table, put in ((runs, finish), *((table, table.insert()) for table in (evaluations, measurements, outputs))):
                 new = [row for claim in ours for row in rows[claim][table]]
                 if new:
                     connection.execute(put, new)
@@ -496,8 +499,12 @@ class Store:
             recorded = connection.execute(select(runs).where(runs.c.digest.is_not(None), runs.c.set_aside.is_(None))
                                           .order_by(runs.c.id)).mappings().all()
             known = connection.execute(select(configs).order_by(configs.c.hash)).mappings().all()
+            predicted = connection.execute(select(outputs, runs.c.config, runs.c.instance).join(runs).where(
+                runs.c.set_aside.is_(None)).order_by(outputs.c.run, outputs.c.evaluation_set)).mappings().all()
         altered = [f"run {row['id']}" for row in recorded
                    if not _is_run(row, {table: rows.get(row["id"], []) for table, rows in content.items()})]
+        altered += [f"the predictions of run {row['run']}" for row in predicted
+                    if row["digest"] != schema.digest_of_output(row["config"], row["instance"], row)]
         return altered + [f"configuration {row['hash'][:12]}" for row in known if not _is_config(row)]
 
     @_patient
@@ -581,11 +588,18 @@ def _held(claim: Claim, owner: Owner):
 def _result_rows(claim: Claim, result: "RunResult") -> dict[sa.Table, list[dict]]:
     """What is written of a finished run."""
     values = {"status": "diverged" if result.diverged else "done", "training_seconds": result.training_seconds,
-              "total_seconds": result.total_seconds, "environment": result.environment["digest"]}
+              "total_seconds": result.total_seconds, "cpu_seconds": result.cpu_seconds or None,
+              "environment": result.environment["digest"]}
     rows = {evaluations: [{"run": claim.run, **row} for row in result.evaluations],
             measurements: [_measurement_row(claim.run, *row) for row in result.measurements]}
     digest = schema.digest_of({"config": claim.config.hash, "instance": claim.instance, **values}, rows)
-    return {runs: [{"number": claim.run, **values, "owner": None, "finished_at": _now(), "digest": digest}], **rows}
+    return {runs: [{"number": claim.run, **values, "owner": None, "finished_at": _now(), "digest": digest}], **rows,
+            outputs: [_output_row(claim, output) for output in result.outputs]}
+
+
+def _output_row(claim: Claim, output: dict) -> dict:
+    row = output | {"content": output["content"].encode()}
+    return row | {"run": claim.run, "digest": schema.digest_of_output(claim.config.hash, claim.instance, row)}
 
 
 def _locked(connection, query) -> sa.CursorResult:
@@ -603,7 +617,7 @@ def _is_free(row: sa.Row) -> bool:
 
 def _recorded(row) -> dict:
     """The columns of a row of `runs` that its digest covers."""
-    names = ("config", "instance", "status", "training_seconds", "total_seconds", "environment")
+    names = ("config", "instance", "status", "training_seconds", "total_seconds", "cpu_seconds", "environment")
     return {name: row[name] for name in names}
 
 

@@ -14,7 +14,7 @@ from common.data import Batch, Tokens, by_length, get_tokens, load_glue, map_row
 from common.environment import environment_row
 from common.export import take_classifier
 from common.keep import Keep
-from common.metrics import score
+from common.metrics import encode_predictions, score
 from common.resume import SavedState
 from common.tasks import TASKS, Task
 
@@ -41,6 +41,8 @@ class Job:
     """What is kept of the run beside its numbers."""
     save_seconds: float = SAVE_SECONDS
     """Training time after which the state is saved."""
+    keep_predictions: bool = True
+    """Whether the prediction for every evaluation row is kept in the result."""
 
 
 @dataclass
@@ -55,6 +57,10 @@ class RunResult:
     """(split, metric, step, epoch, value)"""
     evaluations: list[dict] = field(default_factory=list)
     """One row for each evaluation set, named as the columns of the store."""
+    outputs: list[dict] = field(default_factory=list)
+    """`evaluation_set`, `width` and `content` of the predictions for each set; content is text, as JSON has it."""
+    cpu_seconds: float = 0.0
+    """Processor time of all its threads."""
     not_kept: str = ""
     """Why what was to be kept of the run could not be written."""
 
@@ -79,7 +85,7 @@ def train_run(job: Job, report: Callable[[Progress], None] = lambda progress: No
     Returns:
       The curves and scores; a run whose loss is not finite ends early as diverged and has no scores.
     """
-    began = time.monotonic()
+    began, cpu_began = time.monotonic(), time.process_time()
     set_up_tensorflow(job.threads)
     task = TASKS[job.config.task]
     report(Progress(0, 0, "reading"))
@@ -96,12 +102,16 @@ def train_run(job: Job, report: Callable[[Progress], None] = lambda progress: No
     if not result.diverged:
         report(Progress(trainer.steps_done, trainer.steps_done, "evaluating"))
         for name in task.evaluation_rows:
-            row = score(task, tokens[name].labels, trainer.predict(tokens[name]))
+            logits = trainer.predict(tokens[name])
+            row = score(task, tokens[name].labels, logits)
             result.diverged |= row is None
             if row is not None:
                 result.evaluations.append({"evaluation_set": name, **row})
+                width, content = encode_predictions(task, logits)
+                result.outputs += [{"evaluation_set": name, "width": width, "content": content.decode()}] * job.keep_predictions
     if result.diverged:
         result.evaluations.clear()
+        result.outputs.clear()
     elif job.keep.anything:
         report(Progress(trainer.steps_done, trainer.steps_done, "keeping"))
         try:
@@ -109,6 +119,7 @@ def train_run(job: Job, report: Callable[[Progress], None] = lambda progress: No
         except OSError as error:  # a full disk must not cost the numbers
             result.not_kept = f"{error.filename or 'a file'} cannot be written ({error.strerror or error})"
     result.total_seconds += time.monotonic() - began
+    result.cpu_seconds += time.process_time() - cpu_began
     saved.remove()
     return result
 

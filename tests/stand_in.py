@@ -57,11 +57,11 @@ def make_result(score=0.75, **fields) -> RunResult:
                         "evaluations": [make_evaluation(score)]} | fields)
 
 
-def plan(store: Store, configs: list[RunConfig], instances=1, study="bs_mrpc", **more):
+def plan(store: Store, configs: list[RunConfig], instances=1, study="bs_mrpc", label_rows=(), **more):
     """What `common.cli` does before it trains."""
     needs = find_needs(store, configs, instances, **more)
     store.plan(study, {need.config: need.wanted for need in needs}, instances, checkpoint=CHECKPOINT_ROW,
-               data=DATA_ROWS, **more)
+               data=DATA_ROWS, label_rows=label_rows, **more)
     return needs
 
 

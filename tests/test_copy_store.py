@@ -18,7 +18,8 @@ from common.store import RunLost, Store
 
 ROOT = Path(__file__).parent.parent
 ELSEWHERE = Owner("elsewhere", "boot", 1, "7")
-TABLES = ("checkpoints", "datasets", "environments", "configs", "runs", "evaluations", "measurements", "studies")
+TABLES = ("checkpoints", "datasets", "environments", "configs", "runs", "evaluations", "measurements", "outputs", "labels",
+          "studies")
 EIGHT, TWO = make_config(), make_config(batch_size=2)
 
 
@@ -77,7 +78,8 @@ def source(tmp_path):
     """from.db with a run of every kind that is not being trained, and two studies."""
     diverged = make_result(diverged=True, evaluations=[], measurements=[
         ("train", "loss", 1, 0.1, 0.1 + 0.2), ("train", "loss", 2, 0.2, float("nan")), ("train", "loss", 3, 0.3, float("-inf"))])
-    other = make_result(0.1 + 0.2, environment=ENVIRONMENT_ROW | {"digest": "f" * 64, "host": "there"})
+    output = {"evaluation_set": "dev", "width": 1, "content": "01"}
+    other = make_result(0.1 + 0.2, outputs=[output], environment=ENVIRONMENT_ROW | {"digest": "f" * 64, "host": "there"})
     address = fill(tmp_path / "from.db", {EIGHT: {0: make_result(0.7), 1: diverged, 2: other}, TWO: {
         0: "out of memory", 1: "pending"}})
     fill(address, {EIGHT: {}}, study="why_bs", instances=4)
@@ -87,7 +89,7 @@ def source(tmp_path):
 
 def test_a_store_comes_back_row_for_row(source, target, tmp_path, capsys):
     before = rows(source)
-    assert [len(table) for table in before.values()] == [1, 2, 2, 2, 6, 2, 7, 3]
+    assert [len(table) for table in before.values()] == [1, 2, 2, 2, 6, 2, 7, 1, 0, 3]
     assert copy_store.main([source, target]) == 0
     name = sa.make_url(target).set(query={}).render_as_string() if "://" in target else target
     assert capsys.readouterr() == (
@@ -119,6 +121,21 @@ def test_two_stores_become_one(tmp_path, target, capsys):
         (2, 1), (8, 4)]
     assert sql(target, "SELECT DISTINCT split, value FROM curves ORDER BY 1") == [("train", 0.6), ("validation", 0.7)]
     assert sql(target, "SELECT count(*) FROM measurements") == [(8,)]
+
+
+def test_predictions_come_to_a_run_that_is_there_without_them(tmp_path, target, capsys):
+    fill(target, {EIGHT: {0: make_result(0.70), 1: make_result(0.71)}})
+    output = {"evaluation_set": "dev", "width": 1, "content": "0110"}
+    source = fill(tmp_path / "from.db", {EIGHT: {0: make_result(0.70, total_seconds=99.0, outputs=[output]),
+                                                 1: make_result(0.72, outputs=[output])}})
+    assert copy_store.main([source, target]) == 1
+    assert capsys.readouterr().out.endswith(
+        ": 0 finished and 0 unfinished runs added, 1 are there already, 1 differ; 1 of those there got their predictions of "
+        "rows\n")
+    assert sql(target, "SELECT run, sum(predicted) FROM predictions GROUP BY run") == [(1, 2)]
+    store = Store(target)
+    assert store.where_altered() == []
+    store.close()
 
 
 # -- contradictions
@@ -264,7 +281,7 @@ def test_a_copy_killed_after_any_statement_was_done_or_not(source, target):
             break
         assert code == -signal.SIGKILL
         assert rows(target) == before
-    assert number == 11  # checkpoints (2), datasets, environments, configs, runs (2), studies, evaluations, measurements
+    assert number == 12  # checkpoints (2), datasets, environments, configs, runs (2), studies, evaluations, measurements, outputs
     assert scores(target) == {(8, 2): 0.1 + 0.2, (8, 3): 0.9, (8, 1): None}
 
 
@@ -323,7 +340,7 @@ def test_an_older_target_is_upgraded_after_a_backup(source, tmp_path, capsys):
     assert "upgraded" not in capsys.readouterr().err
     assert target.read_bytes() == before
     assert copy_store.main([source, str(target)]) == 1
-    assert "was upgraded from schema version 1 to 2; as it was before it is in " in capsys.readouterr().err
+    assert "was upgraded from schema version 1 to 3; as it was before it is in " in capsys.readouterr().err
     assert (tmp_path / "to.db.v1-backup").exists()
 
 

@@ -55,6 +55,9 @@ def base(fill):
     curve = [(1, "validation", "accuracy", step, step / 435, value) for step, value in ((435, 0.6), (870, 0.7))]
     connection = sqlite3.connect("results.db")
     connection.executemany("INSERT INTO measurements (run, split, metric, step, epoch, value) VALUES (?, ?, ?, ?, ?, ?)", curve)
+    for run, predicted in ((7, b"10"), (8, b"00")):
+        connection.execute("INSERT INTO outputs VALUES (?, 'dev', 1, ?, '')", (run, predicted))
+    connection.execute("INSERT INTO labels VALUES (?, 'dev', 1, ?)", (stand_in.DATA, b"11"))
     connection.execute("UPDATE runs SET training_seconds = 200 WHERE id = 2")
     connection.execute("UPDATE runs SET set_aside = 'fan was broken' WHERE id = 6")
     connection.commit()
@@ -72,6 +75,7 @@ ROWS = {
         ("mini", "RTE", "dev", 8, 2e-5, 1, 0.6), ("strong", "MRPC", "dev", 8, 2e-5, 2, 0.81)],
     "learning curve of one run": [(1.0, "accuracy", 0.6), (2.0, "accuracy", 0.7)],
     "runs slower than the median of their configuration by a tenth": [(2, 200.0, 102.0)],
+    "rows of an evaluation set that no run gets right": [("MRPC", "dev", 2, 1, 2)],
     "what is missing": [("bs_mrpc", "MRPC", 8, 2e-5, 1)],
     "what failed, and why": [(10, "RTE", 8, 1, "out of memory")],
     "two checkpoints compared": [("MRPC", "dev", 8, 2e-5, 0.72, 0.81, 0.09)],

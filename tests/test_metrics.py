@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-from common.metrics import score
+from common.metrics import encode_predictions, encode_rows, score
 from common.tasks import TASKS
 
 LABELS = [1, 1, 1, 0, 0]
@@ -83,3 +83,10 @@ def test_huge_logits_do_not_overflow():
     row = row_of("MRPC", [0, 0, 1], [[1e30, -1e30], [1e4, 0], [0, 1e4]])
     assert (row["accuracy"], row["loss"]) == (1.0, 0.0)
     assert row_of("MRPC", [1, 0], [[1000, 0], [0, 0]])["loss"] == pytest.approx((1000 + math.log(2)) / 2)
+
+
+def test_rows_for_the_store():
+    assert encode_predictions(TASKS["MRPC"], np.array(LOGITS, np.float32)) == (1, b"11010")
+    assert encode_rows(TASKS["MNLI"], np.array([0, 2, 1])) == (1, b"021")
+    assert encode_predictions(TASKS["STS-B"], np.array([[3.25], [-0.12345], [1e9], [-1e9]], np.float32)) == (
+        8, b"  3.2500 -0.12359999.000-999.000")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from stand_in import CHECKPOINT, CHECKPOINT_ROW, ENVIRONMENT, make_config, make_evaluation, make_result, plan
+from stand_in import CHECKPOINT, CHECKPOINT_ROW, DATA, ENVIRONMENT, make_config, make_evaluation, make_result, plan
 
 from common import UserError
 from common.owner import Owner
@@ -189,6 +189,50 @@ def test_a_failed_run_keeps_its_error(planned, config, owner, sql):
 def test_a_run_given_back_has_not_failed(planned, config, owner, sql):
     planned.release(planned.find_claim(config, 0, owner), owner)
     assert sql("SELECT status, owner, failures FROM runs") == [("pending", None, 0)]
+
+
+# -- predictions of rows
+
+def predict(content, width=1, evaluation_set="dev"):
+    return {"evaluation_set": evaluation_set, "width": width, "content": content}
+
+
+LABELS = [{"data": DATA, "set_name": "dev", "width": 1, "content": b"1101"}]
+
+
+def test_predictions_are_a_row_for_each_row_of_the_set(store, config, owner, sql):
+    plan(store, [config], 2, label_rows=LABELS)
+    train(store, config, 0, owner, make_result(outputs=[predict("1001")]))
+    train(store, config, 1, owner, make_result(outputs=[predict("1111")]))
+    assert sql('SELECT run, evaluation_set, "row", predicted, label, correct FROM predictions ORDER BY run, "row"') == [
+        (1, "dev", 1, 1, 1, 1), (1, "dev", 2, 0, 1, 0), (1, "dev", 3, 0, 0, 1), (1, "dev", 4, 1, 1, 1),
+        (2, "dev", 1, 1, 1, 1), (2, "dev", 2, 1, 1, 1), (2, "dev", 3, 1, 0, 0), (2, "dev", 4, 1, 1, 1)]
+    assert sql("SELECT run, sum(correct) FROM predictions GROUP BY run ORDER BY run") == [(1, 3), (2, 3)]
+
+
+def test_predicted_values_of_a_regression_have_no_right_and_wrong(store, config, owner, sql):
+    plan(store, [config], label_rows=[{"data": DATA, "set_name": "dev", "width": 8, "content": b"  5.0000  0.2500"}])
+    train(store, config, 0, owner, make_result(outputs=[predict("  4.7500 -0.1250", 8)]))
+    assert sql('SELECT predicted, label, correct FROM predictions ORDER BY "row"') == [
+        (pytest.approx(4.75), 5, None), (pytest.approx(-0.125), pytest.approx(0.25), None)]
+
+
+def test_predictions_without_labels_and_of_runs_set_aside(store, config, owner, sql):
+    plan(store, [config], 2)
+    train(store, config, 0, owner, make_result(outputs=[predict("10")]))
+    train(store, config, 1, owner, make_result(outputs=[predict("11")]))
+    sql("UPDATE runs SET set_aside = 'noise' WHERE id = 2")
+    assert sql('SELECT run, predicted, label FROM predictions ORDER BY "row"') == [(1, 1, None), (1, 0, None)]
+
+
+def test_a_prediction_that_was_changed_is_noticed(store, config, owner, sql):
+    plan(store, [config])
+    train(store, config, 0, owner, make_result(outputs=[predict("10")]))
+    assert store.where_altered() == []
+    sql("UPDATE outputs SET width = 2")
+    assert store.where_altered() == ["the predictions of run 1"]
+    sql("DELETE FROM outputs")  # left out to save room: nothing is wrong with the run
+    assert store.where_altered() == []
 
 
 # -- views

@@ -52,7 +52,7 @@ def make_job(sample, data="MRPC", instance=0, threads=1, **settings):
 
 
 def measured(result):
-    return result.measurements, result.evaluations
+    return result.measurements, result.evaluations, result.outputs
 
 
 def test_a_run_learns_and_measures_what_the_recipe_says(processes, sample):
@@ -61,6 +61,11 @@ def test_a_run_learns_and_measures_what_the_recipe_says(processes, sample):
     (row,) = result.evaluations
     assert (row["evaluation_set"], row["row_count"], row["collapsed"]) == ("dev", 240, 0)
     assert row["accuracy"] > 0.85  # the majority class has 0.68
+    (output,) = result.outputs
+    labels = np.array(load_glue(TASKS["MRPC"], sample / "MRPC", allow_other_rows=True).sets["dev"].labels)
+    right = sum(int(predicted) == label for predicted, label in zip(output["content"], labels, strict=True))
+    assert (output["evaluation_set"], output["width"], right / 240) == ("dev", 1, row["accuracy"])
+    assert 0.5 < result.cpu_seconds < 120
     # 600 rows: 570 to train on, 71 steps of 8 an epoch, the remainder dropped; 30 to validate on.
     validation = [(metric, step, epoch) for split, metric, step, epoch, _ in result.measurements if split == "validation"]
     assert validation == [("accuracy", 71, 1.0), ("loss", 71, 1.0), ("accuracy", 142, 2.0), ("loss", 142, 2.0)]
