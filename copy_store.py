@@ -57,8 +57,8 @@ def _copy(source: str, target: str):
 
 def _compare(source: str, target: str):
     """Name of TO, and what would be copied."""
-    from common.copying import compare
-    from common.store import NoStore
+    from common.store.connection import NoStore
+    from common.store.merging import compare
 
     _, content = _read(source, "FROM")
     try:
@@ -78,15 +78,15 @@ def _read(address: str, flag: str):
 
 
 def _open(address: str, flag: str, create: bool):
-    from common.store import Store
+    from common.store.store import Store
 
     return Store(address, create=create, flag=flag)
 
 
 def _print(name: str, found, dry_run: bool) -> None:
     """One line on what was done, and one for each run that differs."""
-    from common.copying import is_finished
-    from common.progress import name_run
+    from common.store.merging import is_finished
+    from common.studies.names import name_run
 
     finished = sum(map(is_finished, found.added))
     print(f"{name}: {finished} finished and {len(found.added) - finished} unfinished runs {'would be ' if dry_run else ''}added, "

@@ -9,7 +9,7 @@ import dataclasses
 import sys
 
 from common import cli
-from common.study import Study
+from common.studies.study import Study
 
 STUDY = Study(
     name="allglue",

@@ -7,7 +7,7 @@ Batch sizes 2 to 64 at the same peak learning rate and number of epochs. Report 
 import sys
 
 from common import cli
-from common.study import Study
+from common.studies.study import Study
 
 STUDY = Study(
     name="bs_mrpc",

@@ -7,7 +7,7 @@ Two batch sizes by four peak learning rates; any other task by --task. Report se
 import sys
 
 from common import cli
-from common.study import Study
+from common.studies.study import Study
 
 STUDY = Study(
     name="lr_mnli",

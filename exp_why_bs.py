@@ -22,8 +22,8 @@ import dataclasses
 import sys
 
 from common import cli
-from common.conditions import BASE, CROSSED, ONE_AT_A_TIME
-from common.study import Study
+from common.studies.conditions import BASE, CROSSED, ONE_AT_A_TIME
+from common.studies.study import Study
 
 STUDY = Study(
     name="why_bs",

@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _write(db: str, out: Path, html: bool) -> int:
     from common.report import build_report, write_report
-    from common.store import Store
+    from common.store.store import Store
 
     store = Store(db, create=False)
     try:

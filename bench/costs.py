@@ -24,7 +24,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from common.environment import environment_row  # noqa: E402
+from common.training.environment import environment_row  # noqa: E402
 
 QUERIES = ("select * from results", "select * from cells", "select * from curves where run = 77",
            "select task, batch_size, count(*), avg(score) from results group by task, batch_size",
@@ -103,8 +103,8 @@ def fill_store(path: Path, count: int) -> None:
     """A store of so many finished runs: five batch sizes by five rates, twenty points of a curve a run."""
     import stand_in
 
-    from common.owner import Owner
-    from common.store import Store, measurements
+    from common.store.owner import Owner
+    from common.store.store import Store, measurements
 
     owner, store = Owner.of_this_process(), Store(path)
     instances = count // 25
@@ -115,7 +115,7 @@ def fill_store(path: Path, count: int) -> None:
     stand_in.plan(store, configs, instances)
     claim = store.find_claim(configs[0], 0, owner)
     store.record(claim, owner, stand_in.make_result(measurements=curve))
-    with store._writing() as connection:
+    with store.writing() as connection:
         connection.exec_driver_sql(f"""UPDATE runs SET status = 'done', training_seconds = 10, total_seconds = 12,
             started_at = '2026-01-01', finished_at = '2026-01-01', environment = '{stand_in.ENVIRONMENT}'""")
         columns = ", ".join(column.name for column in measurements.columns if column.name != "run")

@@ -55,7 +55,7 @@ def measure(folder: str, workers: int, repeats: int) -> dict:
 
 def draw(speeds: dict) -> bytes:
     """The figure as a PNG: a line for each batch size, solid for one worker, dashed for more."""
-    from common import figures
+    from common.report import figures
 
     ax = figures.new_axes("Examples a second against sequence length")
     for number, (workers, sizes) in enumerate(speeds.items()):

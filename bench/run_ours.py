@@ -15,13 +15,17 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 def make_work(folder: Path, dtype: str):
     """The function that answers orders."""
-    from common import train
-    from common.config import RunConfig
-    from common.data import Tokens, get_tokens, load_glue
-    from common.fetch import get_checkpoint
-    from common.tasks import TASKS
+    from common.inputs.checkpoint import get_checkpoint
+    from common.inputs.reading import load_glue
+    from common.inputs.tokens import Tokens, get_tokens
+    from common.studies.config import RunConfig
+    from common.studies.tasks import TASKS
+    from common.training.environment import set_up_tensorflow
+    from common.training.job import Job
 
-    train.set_up_tensorflow(1)
+    set_up_tensorflow(1)
+    from common.training.trainer import Trainer
+
     given = json.loads((folder / "input.json").read_text())
     cache = Path(given["cache"])
     checkpoint = get_checkpoint(given["checkpoint"], cache)
@@ -35,7 +39,7 @@ def make_work(folder: Path, dtype: str):
             return {"seconds": time_length(order["length"], order["batch_size"], order["steps"])}
         config = RunConfig(task="MRPC", data=data.digest, checkpoint=checkpoint.digest, batch_size=order["batch_size"],
                            peak_learning_rate=LEARNING_RATE, epochs=1, dtype=dtype)
-        trainer = train.Trainer(train.Job(config, 0, checkpoint, None, cache), TASKS["MRPC"], tokens)
+        trainer = Trainer(Job(config, 0, checkpoint, None, cache), TASKS["MRPC"], tokens)
         warmup, rows, evaluated = (np.array(order[part]) for part in ("warmup", "train", "evaluate"))
         steps = (len(warmup) + len(rows)) // config.batch_size
         trainer.start(config, steps, 0, 0)
@@ -56,7 +60,7 @@ def make_work(folder: Path, dtype: str):
                       np.zeros(batch_size, np.int32))
         config = RunConfig(task="MRPC", data=data.digest, checkpoint=checkpoint.digest, batch_size=batch_size,
                            peak_learning_rate=LEARNING_RATE, epochs=1, dtype=dtype)
-        trainer = train.Trainer(train.Job(config, 0, checkpoint, None, cache), TASKS["MRPC"], tokens)
+        trainer = Trainer(Job(config, 0, checkpoint, None, cache), TASKS["MRPC"], tokens)
         trainer.start(config, steps + 2, 0, 0)
         times = []
         for _ in range(steps + 2):

@@ -65,7 +65,7 @@ def write_table(times: dict[tuple[str, int], list[float]], runs: int, rows: int)
     """
     from tabulate import tabulate
 
-    from common.environment import environment_row
+    from common.training.environment import environment_row
 
     table = []
     for (way, workers), seconds in times.items():

@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from common.environment import environment_row  # noqa: E402
+from common.training.environment import environment_row  # noqa: E402
 
 
 def main() -> int:
@@ -53,7 +53,7 @@ class Study:
 
     def __init__(self, folder: Path, options):
         from common.demo import write_checkpoint, write_task
-        from common.tasks import TASKS
+        from common.studies.tasks import TASKS
 
         self.folder, self.options, self.calls = folder, options, 0
         for name in ("MRPC", "checkpoint"):

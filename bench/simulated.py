@@ -14,8 +14,10 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from common import cli, environment, workers  # noqa: E402
-from common.store import Store  # noqa: E402
+from common import cli  # noqa: E402
+from common.running import processes  # noqa: E402
+from common.store.store import Store  # noqa: E402
+from common.training import environment  # noqa: E402
 from exp_bs_mrpc import STUDY  # noqa: E402
 
 SECONDS, NOTES = float(sys.argv[1]), Path(sys.argv[2])
@@ -30,11 +32,11 @@ beats: list[float] = []
 lock = threading.Lock()
 
 
-class Simulated(workers.FreshProcesses):
+class Simulated(processes.FreshProcesses):
     """Waits where a process would train."""
 
     def _run(self, function, job):
-        from common.train import RunResult
+        from common.training.job import RunResult
 
         rng = random.Random(f"{job.config.hash} {job.instance}")
         began, seconds = time.monotonic(), SECONDS * rng.uniform(0.5, 1.5)
@@ -56,7 +58,7 @@ def timed(method):
 
 
 if __name__ == "__main__":
-    workers.FreshProcesses = Simulated
+    processes.FreshProcesses = Simulated
     Store.beat = timed(Store.beat)
     began = time.monotonic()
     status = cli.main(STUDY, __doc__, sys.argv[3:])

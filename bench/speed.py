@@ -21,7 +21,7 @@ import numpy as np
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
-from common.environment import count_cores, environment_row  # noqa: E402
+from common.training.environment import count_cores, environment_row  # noqa: E402
 
 BATCH_SIZES = (2, 8, 16, 32, 64)
 WARMUP_STEPS = 3
@@ -114,10 +114,11 @@ def _parse() -> argparse.Namespace:
 
 def write_input(folder: Path, checkpoint_file: str, glue_dir: Path) -> tuple[dict, dict]:
     """Writes what the contestants read into a folder; returns bert_config.json and the encoded sets."""
-    from common.data import get_tokens, load_glue
-    from common.download import cache_dir
-    from common.fetch import get_checkpoint
-    from common.tasks import TASKS
+    from common.inputs.checkpoint import get_checkpoint
+    from common.inputs.download import cache_dir
+    from common.inputs.reading import load_glue
+    from common.inputs.tokens import get_tokens
+    from common.studies.tasks import TASKS
 
     cache = cache_dir()
     checkpoint = get_checkpoint(checkpoint_file, cache)
@@ -132,7 +133,7 @@ def write_input(folder: Path, checkpoint_file: str, glue_dir: Path) -> tuple[dic
 
 def _choose_rows(tokens: dict, count: int) -> dict:
     """Row numbers to train on, to warm up on and to evaluate, at random with a fixed seed."""
-    from common.data import split
+    from common.inputs.batches import split
 
     training = np.random.RandomState(0).permutation(split(len(tokens["train"]), 0.05, 0)[0])
     evaluated = np.random.RandomState(0).permutation(len(tokens["dev"]))[:round(count * DEV_ROWS / TRAIN_ROWS)]

@@ -5,6 +5,12 @@ needs it.
 """
 
 
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent
+"""The folder of this package, all rooms of it."""
+
+
 class UserError(Exception):
     """Something that the user must mend: one sentence saying what is wrong and what to do (exit status 2)."""
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from common import Terminated, UserError
 from common.demo import FOLDER, RATE_FACTOR, use_demo
-from common.study import Study
-from common.tasks import get_task
+from common.studies.study import Study
+from common.studies.tasks import get_task
 
 EPILOG = """exit status: 0 all that was asked for is in the store; 1 a run failed; 2 something for you to mend (flag, file,
 download, store); 130 and 143 stopped by Ctrl-C and SIGTERM, with nothing half-written"""
@@ -133,14 +133,17 @@ def guarded(action, debug: bool, stopped: str = "what was finished is in the sto
 
 
 def _run(study: Study, options) -> int:
-    from common.again import find_again
-    from common.download import cache_dir
-    from common.fetch import get_checkpoint
-    from common.keep import Keep
-    from common.outbox import Outbox
-    from common.store import NoStore, Store
-    from common.study import choose, make_parts
-    from common.train import Job, train_run
+    from common.inputs.checkpoint import get_checkpoint
+    from common.inputs.download import cache_dir
+    from common.running.outbox import Outbox
+    from common.running.planning import choose
+    from common.running.retraining import find_again
+    from common.store.connection import NoStore
+    from common.store.store import Store
+    from common.studies.study import make_parts
+    from common.training.artifacts import Keep
+    from common.training.job import Job
+    from common.training.run import train_run
 
     if options.demo:
         use_demo(options)
@@ -182,7 +185,7 @@ def _run(study: Study, options) -> int:
 
 def _plan(store, parts, options, rows: dict) -> list:
     """What is missing of the parts, registered in the store unless it is only to be shown."""
-    from common.study import find_needs, merge_needs
+    from common.running.planning import find_needs, merge_needs
 
     needs = []
     for part in parts:
@@ -200,7 +203,7 @@ def _train_parts(store, study: Study, parts, options, rows: dict, train) -> tupl
     Returns:
       What was needed, and (configuration, instance, error) of the runs that failed.
     """
-    from common.study import choose, halve_needs, merge_needs
+    from common.running.planning import choose, halve_needs, merge_needs
 
     searching = max((part.instances for part in parts if part.best), default=0)
     needs = _plan(store, parts, options, rows)
@@ -222,8 +225,8 @@ def _load_tasks(study: Study, options, cache: Path) -> tuple[dict, dict, dict]:
     Raises:
       UserError: no task's files can be had.
     """
-    from common.data import load_glue, load_tests
-    from common.fetch import get_glue_folder
+    from common.inputs.glue import get_glue_folder
+    from common.inputs.reading import load_glue, load_tests
 
     folders, data, missing = {}, {}, {}
     for name in dict.fromkeys(study.tasks):
@@ -242,9 +245,9 @@ def _load_tasks(study: Study, options, cache: Path) -> tuple[dict, dict, dict]:
 
 def _make_grid(study: Study, options, checkpoint, data) -> list[tuple]:
     """The study's configurations with the rows of their training splits, for the tasks whose rows are there."""
-    from common.config import RunConfig
-    from common.data import split
-    from common.study import check_batch_size
+    from common.inputs.batches import split
+    from common.running.planning import check_batch_size
+    from common.studies.config import RunConfig
 
     grid = {}
     for task, batch_size, rate in study.cells():
@@ -265,9 +268,8 @@ def _make_grid(study: Study, options, checkpoint, data) -> list[tuple]:
 
 def _conclude(store, needs, failures: list, options, keep, make_job) -> int:
     """Trains again what is in the store without something to be kept of it; says how all ended; returns the exit status."""
-    from common.again import Unwritten, find_again
-    from common.keep import keep_again
-    from common.progress import name_run
+    from common.running.retraining import Unwritten, find_again, keep_again
+    from common.studies.names import name_run
 
     given_up = [(need.config, number) for need in needs for number in need.given_up]
     again = [] if failures and options.fail_fast else find_again(keep, store, needs, failures)
@@ -292,7 +294,7 @@ def _conclude(store, needs, failures: list, options, keep, make_job) -> int:
 
 
 def _write_curves(store, needs, folder: Path) -> None:
-    from common.event_files import write_event_files
+    from common.report.tensorboard import write_event_files
 
     written = write_event_files(store, [(need.config, number) for need in needs for number in need.wanted], folder)
     print(f"the curves of {written} runs are in {folder}; tensorboard --logdir {folder} shows them", file=sys.stderr)
@@ -300,8 +302,8 @@ def _write_curves(store, needs, folder: Path) -> None:
 
 def _drive(store, outbox, needs, options, make_job, train, why: str = "") -> list[tuple]:
     """Has the missing runs trained; (configuration, instance, error) of those that failed."""
-    from common.driver import Driver, stopping_on_sigterm
-    from common.progress import Display
+    from common.running.driver import Driver, stopping_on_sigterm
+    from common.running.progress import Display
 
     total = sum(len(need.missing) for need in needs)
     if not total:
@@ -325,17 +327,17 @@ def _drive(store, outbox, needs, options, make_job, train, why: str = "") -> lis
 def _open_executor(options):
     """What trains: processes here, or the workers of a cluster."""
     if options.cluster:
-        from common.cluster import DaskCluster
+        from common.running.dask.cluster import DaskCluster
 
         return DaskCluster(options.cluster, options.threads, options.workers, FOLDER / "cache" if options.demo else None)
-    from common.workers import FreshProcesses
+    from common.running.processes import FreshProcesses
 
     return FreshProcesses(_count_workers(options))
 
 
 def _estimate(needs, workers: int) -> str:
     """How long that will take, as the end of a sentence; empty where there are no stored times to go by."""
-    from common.progress import show_seconds
+    from common.studies.names import show_seconds
 
     missing = [need for need in needs if need.missing]
     if not all(need.seconds for need in missing):
@@ -348,7 +350,7 @@ def _print_plan(needs, again, workers: int) -> None:
     would be trained again."""
     from tabulate import tabulate
 
-    from common.progress import name_changes, show_seconds
+    from common.studies.names import name_changes, show_seconds
 
     rows = [{"task": need.config.task, "batch": need.config.batch_size, "rate": f"{need.config.peak_learning_rate:g}",
              "epochs": need.config.epochs, "changed": name_changes(need.config), "have": need.have, "need": len(need.wanted),
@@ -379,7 +381,7 @@ def _count_workers(options) -> int:
     """Runs at a time: as asked for, as a local cluster has workers, or as cores carry them, and memory at 1.5 GB each."""
     import psutil
 
-    from common.environment import count_cores
+    from common.training.environment import count_cores
 
     _, is_local, number = (options.cluster or "").partition("local:")
     carried = min(count_cores() // options.threads, int(psutil.virtual_memory().available / 1.5e9))

@@ -12,7 +12,7 @@ import zipfile
 from pathlib import Path
 
 from common import UserError
-from common.tasks import TASKS, Task
+from common.studies.tasks import TASKS, Task
 
 FOLDER = Path("demo")
 RATE_FACTOR = 50
@@ -116,7 +116,7 @@ def _single(kind: str, rng: random.Random, task: Task) -> tuple[str]:
 
 def write_checkpoint(folder: Path) -> None:
     """Writes the checkpoint as Google does: a zip of bert_config.json, vocab.txt and a TF1 name-based checkpoint."""
-    from common.workers import FreshProcesses
+    from common.running.processes import FreshProcesses
 
     words = sorted({word for group in (PEOPLE, *DEEDS, THINGS, TIMES, DENIALS, HEDGES, PRAISE, BLAME)
                     for text in group for word in text.split()} | set("abcdefghijklmnopqrstuvwxyz.,") | {"and", "it", "was"})

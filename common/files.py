@@ -1,9 +1,11 @@
 """Files and folders that are there whole or not at all."""
 import contextlib
+import fcntl
 import glob
 import hashlib
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,3 +72,30 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def only_one(path: Path):
+    """Lets one process at a time make the file at `path`; the kernel frees the lock when a process dies."""
+    locks = path.parent.parent / "locks"
+    for folder in (path.parent, locks):
+        folder.mkdir(parents=True, exist_ok=True)
+    with open(locks / f"{path.name}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def write_arrays(path: Path, arrays: dict) -> None:
+    """An .npz file of NumPy arrays that is there whole or not at all."""
+    import numpy as np
+
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.stem}-", suffix=".tmp")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            np.savez(file, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise

@@ -5,8 +5,8 @@ import postgres_server
 import pytest
 import stand_in
 
-from common.owner import Owner
-from common.store import Store
+from common.store.owner import Owner
+from common.store.store import Store
 
 # A shell starts its background jobs with Ctrl-C ignored, and every process started from there inherits that: the tests of
 # Ctrl-C need it as in the foreground.
@@ -55,9 +55,9 @@ def owner():
 @pytest.fixture(scope="session")
 def tf():
     """TensorFlow, set up in this process as a worker sets it up."""
-    from common import train
+    from common.training.environment import set_up_tensorflow
 
-    train.set_up_tensorflow(1)
+    set_up_tensorflow(1)
     import tensorflow
 
     return tensorflow

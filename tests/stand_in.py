@@ -17,17 +17,17 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-import common.driver  # noqa: E402
-import common.store  # noqa: E402
+import common.running.driver  # noqa: E402
+import common.store.store  # noqa: E402
 from common.cli import guarded  # noqa: E402
-from common.config import RunConfig  # noqa: E402
-from common.driver import Driver, stopping_on_sigterm  # noqa: E402
-from common.fetch import CHECKPOINT_FILES, Checkpoint  # noqa: E402
-from common.outbox import Outbox  # noqa: E402
-from common.store import Store  # noqa: E402
-from common.study import find_needs  # noqa: E402
-from common.train import Job, Progress, RunResult  # noqa: E402
-from common.workers import FreshProcesses  # noqa: E402
+from common.inputs.checkpoint import CHECKPOINT_FILES, Checkpoint  # noqa: E402
+from common.running.driver import Driver, stopping_on_sigterm  # noqa: E402
+from common.running.outbox import Outbox  # noqa: E402
+from common.running.planning import find_needs  # noqa: E402
+from common.running.processes import FreshProcesses  # noqa: E402
+from common.store.store import Store  # noqa: E402
+from common.studies.config import RunConfig  # noqa: E402
+from common.training.job import Job, Progress, RunResult  # noqa: E402
 
 DATA, CHECKPOINT, ENVIRONMENT = "d" * 64, "c" * 64, "e" * 64
 CHECKPOINT_ROW = {"digest": CHECKPOINT, "archive_sha256": "a" * 64, "name": "uncased_L-4_H-256_A-4", "layers": 4,
@@ -105,7 +105,7 @@ class Training:
 
 
 def report_steps(job, report) -> RunResult:
-    """A run of 50 steps, reported as `common.train` does."""
+    """A run of 50 steps, reported as `common.training.run` does."""
     report(Progress(0, 0, "reading"))
     for step in range(1, 51):
         report(Progress(step, 50))
@@ -160,13 +160,13 @@ def drive(folder: Path, batch_sizes, instances: int, seconds: float, workers: in
         executor, make_job = ThreadPoolExecutor(workers), lambda *job: job
         if fresh:
             executor = FreshProcesses(workers)
-            executor._context.set_forkserver_preload(["common.driver"])  # without TensorFlow it starts in a moment
+            executor._context.set_forkserver_preload(["common.running.driver"])  # without TensorFlow it starts in a moment
         elif cluster:
-            import common.members
-            from common.cluster import DaskCluster
+            import common.running.dask.members
+            from common.running.dask.cluster import DaskCluster
 
             executor, checkpoint = DaskCluster(cluster), make_input(folder)
-            common.members.PATIENCE = patience or common.members.PATIENCE
+            common.running.dask.members.PATIENCE = patience or common.running.dask.members.PATIENCE
             workers = executor.places
             make_job = lambda *job: Job(*job, checkpoint, folder / "input" / "MRPC", folder / "cache")  # noqa: E731
         driver = Driver(store, executor, workers, make_job, Silence(), outbox=Outbox(folder / "outbox", store.full_name),
@@ -198,5 +198,5 @@ if __name__ == "__main__":
     if host:
         socket.gethostname = lambda: host
     if lease:
-        common.store.LEASE_SECONDS, common.driver.HEARTBEAT_SECONDS = lease, lease / 4
+        common.store.store.LEASE_SECONDS, common.running.driver.HEARTBEAT_SECONDS = lease, lease / 4
     sys.exit(guarded(lambda: drive(**given), debug=False))

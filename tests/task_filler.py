@@ -2,9 +2,9 @@
 import stand_in
 from test_report import Filler
 
-from common.schema import configs, datasets, evaluations, runs, studies
-from common.store import _config_row
-from common.tasks import TASKS
+from common.store.schema import configs, datasets, evaluations, runs, studies
+from common.store.store import _config_row
+from common.studies.tasks import TASKS
 
 MAJORITY = {"CoLA": 0.6913, "SST-2": 0.5092, "QQP": 0.6318, "STS-B": None, "MNLI": 0.3545, "SNLI": 0.3382, "QNLI": 0.5054,
             "RTE": 0.5271, "WNLI": 0.5634}

@@ -5,11 +5,12 @@ from pathlib import Path
 
 from stand_in import Silence, make_config, make_result, plan
 
-from common.again import Unwritten, find_again
-from common.driver import Driver
-from common.keep import Keep, name_folder
-from common.outbox import Outbox
-from common.study import find_needs
+from common.running.driver import Driver
+from common.running.outbox import Outbox
+from common.running.planning import find_needs
+from common.running.retraining import Unwritten, find_again
+from common.studies.names import name_folder
+from common.training.artifacts import Keep
 
 
 def drive(unwritten, needs, train):

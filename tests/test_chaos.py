@@ -19,15 +19,16 @@ from sqlalchemy import select
 from stand_in import ENVIRONMENT_ROW, Training, make_config, make_evaluation, plan
 from test_driver import living_workers, wait_until
 
-from common.data import load_glue
 from common.demo import write_checkpoint, write_task
-from common.fetch import get_checkpoint
-from common.resume import SavedState
-from common.schema import environments, evaluations, measurements, runs
-from common.store import Store
-from common.tasks import TASKS
-from common.train import Job, train_run
-from common.workers import FreshProcesses
+from common.inputs.checkpoint import get_checkpoint
+from common.inputs.reading import load_glue
+from common.running.processes import FreshProcesses
+from common.store.schema import environments, evaluations, measurements, runs
+from common.store.store import Store
+from common.studies.tasks import TASKS
+from common.training.job import Job
+from common.training.run import train_run
+from common.training.saved_state import SavedState
 
 HERE = Path(__file__).parent
 CHAOS = bool(os.environ.get("BERT_GLUE_CHAOS"))
@@ -101,12 +102,12 @@ import sys
 from pathlib import Path
 from stand_in import Silence
 from test_chaos import make_job
-from common.driver import Driver
-from common.outbox import Outbox
-from common.store import Store
-from common.study import find_needs
-from common.train import train_run
-from common.workers import FreshProcesses
+from common.running.driver import Driver
+from common.running.outbox import Outbox
+from common.store.store import Store
+from common.running.planning import find_needs
+from common.training.run import train_run
+from common.running.processes import FreshProcesses
 
 folder, sample = Path(sys.argv[1]), Path(sys.argv[2])
 job = make_job(sample, folder)

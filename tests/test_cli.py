@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from stand_in import make_config
 
-from common.data import load_glue
-from common.fetch import get_checkpoint
-from common.store import Store
-from common.tasks import TASKS
+from common.inputs.checkpoint import get_checkpoint
+from common.inputs.reading import load_glue
+from common.store.store import Store
+from common.studies.tasks import TASKS
 
 ROOT = Path(__file__).parent.parent
 BERT_CONFIG = ('{"vocab_size": 6, "hidden_size": 4, "num_hidden_layers": 2, "num_attention_heads": 2, '

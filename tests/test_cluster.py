@@ -20,13 +20,13 @@ from dask_cluster import ROOT, Cluster, kill_tree
 from stand_in import Training, make_config, make_input, report_steps
 from test_driver import living_workers, wait_until
 
-import common.cluster
-import common.members
-from common import UserError, dask_worker
-from common.environment import software
-from common.fetch import CHECKPOINT_FILES
-from common.train import Job
-from common.workers import NoWorkers
+from common import UserError
+from common.inputs.checkpoint import CHECKPOINT_FILES
+from common.running.dask import members, worker
+from common.running.dask.cluster import DaskCluster
+from common.running.executor import NoWorkers
+from common.training.environment import software
+from common.training.job import Job
 
 HERE = Path(__file__).parent
 pytestmark = pytest.mark.slow
@@ -187,9 +187,9 @@ def describe(monkeypatch, tmp_path, threads=1, nvidia_smi=None, visible=None, li
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    dask_worker.has_gpu.cache_clear()
+    worker.has_gpu.cache_clear()
     state = SimpleNamespace(nthreads=nthreads, total_resources=resources)
-    about = dask_worker.describe(threads, SimpleNamespace(state=state, memory_manager=SimpleNamespace(memory_limit=limit)))
+    about = worker.describe(threads, SimpleNamespace(state=state, memory_manager=SimpleNamespace(memory_limit=limit)))
     return about["places"], about["declared"]
 
 
@@ -215,11 +215,11 @@ def test_places_of_a_worker(monkeypatch, tmp_path, worker, places):
 
 def test_a_worker_with_other_code_or_without_it_is_refused_in_one_sentence(cluster, tmp_path):
     shutil.copytree(ROOT / "common", tmp_path / "common")
-    with open(tmp_path / "common" / "metrics.py", "a") as file:
+    with open(tmp_path / "common" / "training" / "metrics.py", "a") as file:
         file.write("# changed\n")
     strangers = [cluster.start_worker(PYTHONPATH=path, light=False) for path in (str(tmp_path), "")]
     heard = []
-    executor = common.cluster.DaskCluster(cluster.address, say=lambda text: heard.append(text) if "not used" in text else None)
+    executor = DaskCluster(cluster.address, say=lambda text: heard.append(text) if "not used" in text else None)
     try:
         wait_until(lambda: len(heard) == 2 and executor.places() == 3)
     finally:
@@ -240,14 +240,14 @@ def test_a_cluster_that_is_not_there_is_one_sentence(tmp_path, monkeypatch, addr
     monkeypatch.chdir(tmp_path)
     (tmp_path / "scheduler.json").write_text("not what a scheduler writes")
     for name in ("CONNECT_SECONDS", "PATIENCE"):
-        monkeypatch.setattr(common.members, name, 1)
+        monkeypatch.setattr(members, name, 1)
     with pytest.raises(NoWorkers, match=sentence):
-        common.cluster.DaskCluster(address, say=lambda text: None)
+        DaskCluster(address, say=lambda text: None)
 
 
 def test_the_driver_hears_of_progress(cluster, tmp_path):
     heard, job = [], make_job(tmp_path)
-    executor = common.cluster.DaskCluster(cluster.address)
+    executor = DaskCluster(cluster.address)
     try:
         executor.on_report = lambda job, progress: heard.append((job, progress.step, progress.steps, progress.message))
         assert executor.submit(report_steps, job).result(60).training_seconds == 10
@@ -264,43 +264,43 @@ def make_job(folder, **fields):
 
 
 def files_of(job):
-    return (dask_worker.File.where_in(job.data_folder, ["train.tsv", "dev.tsv"])
-            + dask_worker.File.where_in(job.checkpoint.folder, ["vocab.txt"]))
+    return (worker.File.where_in(job.data_folder, ["train.tsv", "dev.tsv"])
+            + worker.File.where_in(job.checkpoint.folder, ["vocab.txt"]))
 
 
 def test_files_are_taken_where_they_are_or_received_and_proved(tmp_path, monkeypatch):
     monkeypatch.setenv("BERT_GLUE_CACHE", str(tmp_path / "worker"))
     job = make_job(tmp_path)
     files = files_of(job)
-    assert dask_worker.where_missing(files) == []
-    assert dask_worker.localize(job, files, tmp_path, tmp_path).data_folder == tmp_path / "input" / "MRPC"
+    assert worker.where_missing(files) == []
+    assert worker.localize(job, files, tmp_path, tmp_path).data_folder == tmp_path / "input" / "MRPC"
     contents = {file: (file.folder / file.name).read_bytes() for file in files}
     dev, train, _ = files
 
     (tmp_path / "input" / "MRPC" / "dev.tsv").write_text("another dev set")
-    assert dask_worker.where_missing(files) == [dev, train]
-    dask_worker.receive(train, "me", 0, contents[train][:1000])
-    dask_worker.receive(train, "another driver", 0, contents[train][:10])
-    assert dask_worker.where_missing(files) == [dev, train]
-    dask_worker.receive(train, "me", 1000, contents[train][1000:])
-    assert dask_worker.where_missing(files) == [dev]
+    assert worker.where_missing(files) == [dev, train]
+    worker.receive(train, "me", 0, contents[train][:1000])
+    worker.receive(train, "another driver", 0, contents[train][:10])
+    assert worker.where_missing(files) == [dev, train]
+    worker.receive(train, "me", 1000, contents[train][1000:])
+    assert worker.where_missing(files) == [dev]
     with pytest.raises(UserError, match="MRPC/dev.tsv was changed while the study ran; call again"):
-        dask_worker.receive(dev, "me", 0, b"?" * dev.size)
-    assert dask_worker.where_missing(files) == [dev]
-    dask_worker.receive(dev, "me", 0, contents[dev])
-    assert dask_worker.where_missing(files) == []
-    here = dask_worker.localize(job, files, tmp_path / "worker", tmp_path)
+        worker.receive(dev, "me", 0, b"?" * dev.size)
+    assert worker.where_missing(files) == [dev]
+    worker.receive(dev, "me", 0, contents[dev])
+    assert worker.where_missing(files) == []
+    here = worker.localize(job, files, tmp_path / "worker", tmp_path)
     assert here.data_folder == train.copied_folder and here.data_folder.parent.parent == tmp_path / "worker" / "copies"
     assert (here.data_folder / "dev.tsv").read_bytes() == contents[dev]
     assert (here.checkpoint.folder, here.cache) == (tmp_path / "input" / "checkpoint", tmp_path / "worker")
 
     (tmp_path / "input" / "diagnostic").mkdir()
     (tmp_path / "input" / "diagnostic" / "diagnostic.tsv").write_text("AX")
-    (diagnostic,) = dask_worker.File.where_in(job.data_folder, ["../diagnostic/diagnostic.tsv"])
-    dask_worker.receive(diagnostic, "me", 0, b"AX")
+    (diagnostic,) = worker.File.where_in(job.data_folder, ["../diagnostic/diagnostic.tsv"])
+    worker.receive(diagnostic, "me", 0, b"AX")
     assert (tmp_path / "worker" / "copies" / diagnostic.copies / "diagnostic" / "diagnostic.tsv").read_text() == "AX"
     (here.data_folder / "train.tsv").write_bytes(b"?" * train.size)
-    assert dask_worker.where_missing(files) == [train]
+    assert worker.where_missing(files) == [train]
 
 
 @pytest.fixture

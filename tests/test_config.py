@@ -5,8 +5,9 @@ import math
 
 import pytest
 
-from common import UserError, config
-from common.config import RunConfig
+from common import UserError
+from common.studies import config
+from common.studies.config import RunConfig
 
 MRPC = {"task": "MRPC", "data": "d" * 64, "checkpoint": "c" * 64, "batch_size": 8, "peak_learning_rate": 2e-5,
         "epochs": 5}

@@ -13,8 +13,8 @@ from stand_in import ENVIRONMENT_ROW, make_config, make_evaluation, make_result,
 from test_schema import in_a_fork
 
 import copy_store
-from common.owner import Owner
-from common.store import RunLost, Store
+from common.store.owner import Owner
+from common.store.store import RunLost, Store
 
 ROOT = Path(__file__).parent.parent
 ELSEWHERE = Owner("elsewhere", "boot", 1, "7")

@@ -6,21 +6,11 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from common import UserError, data
-from common.data import (
-    GlueData,
-    Tokens,
-    by_length,
-    epoch_order,
-    get_tokens,
-    load_glue,
-    read_examples,
-    seed_of,
-    split,
-    training_batches,
-    truncate,
-)
-from common.tasks import TASKS
+from common import UserError, files
+from common.inputs.batches import by_length, epoch_order, seed_of, split, training_batches
+from common.inputs.reading import GlueData, load_glue, read_examples
+from common.inputs.tokens import Tokens, get_tokens, truncate
+from common.studies.tasks import TASKS
 
 MRPC_HEADER = "Quality\t#1 ID\t#2 ID\t#1 String\t#2 String\n"
 MRPC = ("\ufeff" + MRPC_HEADER
@@ -337,7 +327,7 @@ def encoder(monkeypatch):
         rows = [[2, *(ord(letter) for text in row for letter in text), 3] for row in texts]
         return rows, [2 + len(row[0]) for row in texts]
 
-    monkeypatch.setattr(data, "encode_texts", encode)
+    monkeypatch.setattr("common.inputs.tokens.encode_texts", encode)
     return calls
 
 
@@ -371,7 +361,7 @@ def test_an_interrupted_write_leaves_no_cache_entry(tmp_path, encoder, monkeypat
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
-        patch.setattr(data.os, "fsync", fail)
+        patch.setattr(files.os, "fsync", fail)
         get_wnli(tmp_path)
     assert list((tmp_path / "cache" / "tokens").iterdir()) == []
     assert len(get_wnli(tmp_path)["train"]) == 2

@@ -12,7 +12,7 @@ import stand_in
 from test_commands import ask
 
 from common.demo import write_checkpoint
-from common.schema import datasets, evaluations, runs, studies
+from common.store.schema import datasets, evaluations, runs, studies
 
 ROOT = Path(__file__).parent.parent
 
@@ -46,7 +46,7 @@ def base(fill):
     fill.finish(other, 1, 0.82)
     fill.insert(datasets, digest="f" * 64, set_name="dev", task="RTE", row_count=5, official_rows=277, majority=0.6)
     quick = fill.plan("quick", mini, "RTE", asked=1, batch_size=8)
-    with fill.store._writing() as connection:
+    with fill.store.writing() as connection:
         connection.exec_driver_sql("UPDATE configs SET data = ? WHERE hash = ?", ("f" * 64, quick.hash))
     run = fill.insert(runs, config=quick.hash, instance=0, status="done", training_seconds=3600.0)
     fill.insert(evaluations, run=run, **stand_in.make_evaluation(0.6, row_count=5))
@@ -122,7 +122,7 @@ def test_a_task_and_a_study_are_added_by_the_words_of_the_document(tmp_path):
     for name in ("common", "exp_allglue.py"):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, tmp_path / name)
-    table, first = tmp_path / "common" / "tasks.py", '        Task("CoLA"'
+    table, first = tmp_path / "common" / "studies" / "tasks.py", '        Task("CoLA"'
     table.write_text(table.read_text().replace(first, f"        {row.strip()}\n{first}"))
     (tmp_path / "exp_lr_scitail.py").write_text(study)
     (tmp_path / "glue" / "SciTail").mkdir(parents=True)

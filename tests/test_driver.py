@@ -14,11 +14,12 @@ import pytest
 from stand_in import Silence, Training, make_config, make_evaluation, make_result, plan
 
 from common import UserError
-from common.driver import Driver
-from common.outbox import Outbox
-from common.owner import Owner
-from common.study import Study, find_needs
-from common.workers import WorkerError
+from common.running.driver import Driver
+from common.running.executor import WorkerError
+from common.running.outbox import Outbox
+from common.running.planning import find_needs
+from common.store.owner import Owner
+from common.studies.study import Study
 
 HERE = Path(__file__).parent
 SIZES = (2, 8, 16)

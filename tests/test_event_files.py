@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from stand_in import make_config, make_evaluation, make_result, plan
 
-from common.event_files import NAME, _encode, write_event_files
-from common.keep import name_folder
+from common.report.tensorboard import NAME, _encode, write_event_files
+from common.studies.names import name_folder
 
 ROOT = Path(__file__).parent.parent
 

@@ -11,16 +11,19 @@ import numpy as np
 import pytest
 
 from common import UserError
-from common.config import RunConfig
-from common.data import load_glue
 from common.demo import write_checkpoint, write_task
-from common.export import PARTS, load_classifier
-from common.fetch import get_checkpoint
 from common.files import new_folder
-from common.keep import Keep, keep_again, name_folder
-from common.tasks import TASKS
-from common.train import Job, train_run
-from common.workers import FreshProcesses
+from common.inputs.checkpoint import get_checkpoint
+from common.inputs.reading import load_glue
+from common.running.processes import FreshProcesses
+from common.running.retraining import keep_again
+from common.studies.config import RunConfig
+from common.studies.names import name_folder
+from common.studies.tasks import TASKS
+from common.training.artifacts import Keep
+from common.training.classifier import PARTS, load_classifier
+from common.training.job import Job
+from common.training.run import train_run
 
 pytestmark = pytest.mark.tensorflow
 ROOT = Path(__file__).parent.parent
@@ -88,7 +91,7 @@ def test_a_wrong_number_of_texts_is_refused(tf, kept):
 
 
 def test_the_line_of_the_readme_in_a_program_of_its_own(kept):
-    (line,) = re.findall("from common.export import load_classifier; .*", (ROOT / "README.md").read_text())
+    (line,) = re.findall("from common.training.classifier import load_classifier; .*", (ROOT / "README.md").read_text())
     line = re.sub('"models/[^"]*"', repr(str(kept[2])), line)
     done = subprocess.run([sys.executable, "-c", line], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout in ("['0']\n", "['1']\n")

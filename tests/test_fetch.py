@@ -22,8 +22,10 @@ from pathlib import Path
 import pytest
 import requests
 
-from common import UserError, download, fetch
-from common.tasks import TASKS, Task
+from common import UserError
+from common.inputs import download, glue
+from common.inputs.checkpoint import BERT_MINI, get_checkpoint
+from common.studies.tasks import TASKS, Task
 
 ROOT = Path(__file__).parent.parent
 BODY = b"".join(b"%04d\n" % number for number in range(1, 1001))
@@ -167,7 +169,8 @@ def error_of(call, *args, **kwargs):
 
 def in_processes(code, count, cache, **environment):
     """What `count` processes print that run the code at once."""
-    script = "import sys; from pathlib import Path; from common import download, fetch; cache = Path(sys.argv[1]); " + code
+    script = ("import sys; from pathlib import Path; from common.inputs import checkpoint, download, glue; "
+              "cache = Path(sys.argv[1]); " + code)
     processes = [subprocess.Popen([sys.executable, "-c", script, str(cache)], cwd=ROOT, text=True,
                                   stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={**os.environ, **environment})
                  for _ in range(count)]
@@ -201,7 +204,7 @@ def test_a_download_cut_anywhere_goes_on_there(server, cache, offset):
 def test_a_killed_download_goes_on_in_the_next_process(server, cache):
     large = BODY * 40
     server.answers["/file.zip"] = [stall(150_000, large), whole(large)]
-    code = (f"from common import download, fetch; from pathlib import Path; download.CHUNK_BYTES = 1000; "
+    code = (f"from common.inputs import checkpoint, download, glue; from pathlib import Path; download.CHUNK_BYTES = 1000; "
             f"download.download('{server.address}/file.zip', sha256=None, size=None, cache=Path({str(cache)!r}))")
     process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
     wait_until(lambda: any(path.stat().st_size > 100_000 for path in cache.glob("downloads/*.part")))
@@ -349,7 +352,7 @@ def test_no_redirect_from_https_to_http(server, cache, monkeypatch):
                                  "http://127.0.0.1:99999/x", "http://[::1/x", "http://\u2000/x"])
 def test_addresses_that_are_none(cache, url):
     error_of(download.download, url, sha256=None, size=None, cache=cache)
-    error_of(fetch.get_checkpoint, url, cache)
+    error_of(get_checkpoint, url, cache)
     assert [name for name in files_in(cache) if not name.endswith(".part")] == []
 
 
@@ -400,7 +403,7 @@ def test_what_may_be_secret_in_an_address_is_not_shown(server, cache, monkeypatc
     monkeypatch.setenv("BERT_GLUE_MIRROR", f"http://user:canary@{host}")
     assert "canary" not in error_of(get, server, cache, status(404))
     monkeypatch.delenv("BERT_GLUE_MIRROR")
-    assert "canary" not in error_of(fetch.get_checkpoint, f"http://user:canary@{host}/x.zip?token=canary", cache)
+    assert "canary" not in error_of(get_checkpoint, f"http://user:canary@{host}/x.zip?token=canary", cache)
 
 
 def test_processes_at_once_fetch_a_file_once(server, cache):
@@ -442,7 +445,7 @@ def test_a_cache_folder_that_cannot_be(tmp_path, monkeypatch):
 
 
 def test_importing_loads_nothing_heavy():
-    code = "import sys, common.fetch; print({'tensorflow', 'numpy', 'requests', 'tqdm'} & {*sys.modules})"
+    code = "import sys, common.inputs.glue; print({'tensorflow', 'numpy', 'requests', 'tqdm'} & {*sys.modules})"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True).stdout == "set()\n"
 
 
@@ -468,7 +471,7 @@ def test_the_same_content_has_one_digest_however_it_comes(tmp_path, cache):
     places = [make_zip(tmp_path / "root.zip", CHECKPOINT),
               make_zip(tmp_path / "below.zip", {f"x/{name}": content for name, content in CHECKPOINT.items()}),
               make_folder(tmp_path / "plain.v1"), tmp_path / "nested"]
-    checkpoints = [fetch.get_checkpoint(str(place), cache) for place in places]
+    checkpoints = [get_checkpoint(str(place), cache) for place in places]
     assert [checkpoint.digest for checkpoint in checkpoints] == [CHECKPOINT_DIGEST] * 4
     assert [checkpoint.name for checkpoint in checkpoints] == ["root", "below", "plain.v1", "nested"]
     assert [checkpoint.archive_sha256 is None for checkpoint in checkpoints] == [False, False, True, True]
@@ -479,7 +482,7 @@ def test_the_same_content_has_one_digest_however_it_comes(tmp_path, cache):
 
 
 def test_the_row_for_the_store(tmp_path, cache):
-    row = fetch.get_checkpoint(str(make_zip(tmp_path / "tiny.zip", CHECKPOINT)), cache).row()
+    row = get_checkpoint(str(make_zip(tmp_path / "tiny.zip", CHECKPOINT)), cache).row()
     assert len(row.pop("archive_sha256")) == 64
     assert row == {"digest": CHECKPOINT_DIGEST, "name": "tiny", "layers": 2, "hidden_size": 4, "heads": 2,
                    "vocabulary": 6}
@@ -487,91 +490,91 @@ def test_the_row_for_the_store(tmp_path, cache):
 
 def test_another_content_has_another_digest(tmp_path, cache):
     other = make_folder(tmp_path / "other", CHECKPOINT | {"bert_model.ckpt.index": b"Index"})
-    assert fetch.get_checkpoint(str(other), cache).digest != CHECKPOINT_DIGEST
+    assert get_checkpoint(str(other), cache).digest != CHECKPOINT_DIGEST
 
 
 def test_an_archive_is_unpacked_once(tmp_path, cache, monkeypatch):
     where = str(make_zip(tmp_path / "x.zip", CHECKPOINT))
-    first = fetch.get_checkpoint(where, cache)
+    first = get_checkpoint(where, cache)
     assert files_in(first.folder) == ["bert_config.json", "bert_model.ckpt.data-00000-of-00001",
                                       "bert_model.ckpt.index", "manifest.json", "vocab.txt"]
-    monkeypatch.setattr(fetch, "_unpack", None)
-    assert fetch.get_checkpoint(where, cache) == first
+    monkeypatch.setattr("common.inputs.checkpoint.unpack", None)
+    assert get_checkpoint(where, cache) == first
 
 
 @pytest.mark.parametrize("name", ["bert_model.ckpt.data-00000-of-00001", "vocab.txt", "manifest.json"])
 @pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"")], ids=["lost", "emptied"])
 def test_a_damaged_cache_is_mended(tmp_path, cache, name, damage):
     where = str(make_zip(tmp_path / "x.zip", CHECKPOINT))
-    folder = fetch.get_checkpoint(where, cache).folder
+    folder = get_checkpoint(where, cache).folder
     damage(folder / name)
-    fetch.get_checkpoint(where, cache)
+    get_checkpoint(where, cache)
     assert {name: (folder / name).read_bytes() for name in CHECKPOINT} == CHECKPOINT
 
 
 def test_a_folder_of_the_user_is_read_each_time(tmp_path, cache):
     folder = make_folder(tmp_path / "mine")
-    assert fetch.get_checkpoint(str(folder), cache).digest == CHECKPOINT_DIGEST
+    assert get_checkpoint(str(folder), cache).digest == CHECKPOINT_DIGEST
     (folder / "bert_model.ckpt.index").write_bytes(b"Index")
-    assert fetch.get_checkpoint(str(folder), cache).digest != CHECKPOINT_DIGEST
+    assert get_checkpoint(str(folder), cache).digest != CHECKPOINT_DIGEST
 
 
 def test_a_leftover_of_a_killed_process_does_no_harm(tmp_path, cache):
     where = str(make_zip(tmp_path / "x.zip", CHECKPOINT))
-    folder = fetch.get_checkpoint(where, cache).folder
+    folder = get_checkpoint(where, cache).folder
     leftover = folder.rename(folder.with_name(f"{folder.name}.part"))
     (leftover / "vocab.txt").write_bytes(b"half")
-    assert fetch.get_checkpoint(where, cache).vocab.read_bytes() == CHECKPOINT["vocab.txt"]
+    assert get_checkpoint(where, cache).vocab.read_bytes() == CHECKPOINT["vocab.txt"]
     assert not leftover.exists()
 
 
 def test_processes_at_once_unpack_well(tmp_path, cache):
     where = str(make_zip(tmp_path / "x.zip", CHECKPOINT))
-    assert in_processes(f"print(fetch.get_checkpoint({where!r}, cache).digest)", 3, cache) == [CHECKPOINT_DIGEST] * 3
+    assert in_processes(f"print(checkpoint.get_checkpoint({where!r}, cache).digest)", 3, cache) == [CHECKPOINT_DIGEST] * 3
 
 
 def test_a_checkpoint_from_an_address(server, tmp_path, cache):
     server.answers["/models/tiny.zip"] = [whole(make_zip(tmp_path / "x.zip", CHECKPOINT).read_bytes())]
     url = f"{server.address}/models/tiny.zip"
-    checkpoints = [fetch.get_checkpoint(url, cache), fetch.get_checkpoint(url, cache)]
+    checkpoints = [get_checkpoint(url, cache), get_checkpoint(url, cache)]
     assert [(checkpoint.name, checkpoint.digest) for checkpoint in checkpoints] == [("tiny", CHECKPOINT_DIGEST)] * 2
     assert len(server.requests) == 1
-    pinned = fetch.get_checkpoint(f"{url}#sha256={checkpoints[0].archive_sha256}", cache)
+    pinned = get_checkpoint(f"{url}#sha256={checkpoints[0].archive_sha256}", cache)
     assert pinned == checkpoints[0] and len(server.requests) == 1
 
 
 def test_a_pinned_address_gives_these_bytes_or_none(server, tmp_path, cache):
     server.answers["/x.zip"] = [whole(make_zip(tmp_path / "x.zip", CHECKPOINT).read_bytes())]
-    sentence = error_of(fetch.get_checkpoint, f"{server.address}/x.zip#sha256={'0' * 64}", cache)
+    sentence = error_of(get_checkpoint, f"{server.address}/x.zip#sha256={'0' * 64}", cache)
     assert "its SHA-256 is not the official one" in sentence
-    sentence = error_of(fetch.get_checkpoint, f"{server.address}/x.zip#md5=1", cache)
+    sentence = error_of(get_checkpoint, f"{server.address}/x.zip#md5=1", cache)
     assert "only #sha256= and 64 hexadecimal digits" in sentence
 
 
 def test_a_bad_archive_from_an_address_is_not_kept(server, tmp_path, cache):
     good = make_zip(tmp_path / "x.zip", CHECKPOINT).read_bytes()
     server.answers["/x.zip"] = [whole(good[:-50]), whole(good)]
-    assert "damaged or no zip file" in error_of(fetch.get_checkpoint, f"{server.address}/x.zip", cache)
-    assert fetch.get_checkpoint(f"{server.address}/x.zip", cache).digest == CHECKPOINT_DIGEST
+    assert "damaged or no zip file" in error_of(get_checkpoint, f"{server.address}/x.zip", cache)
+    assert get_checkpoint(f"{server.address}/x.zip", cache).digest == CHECKPOINT_DIGEST
 
 
 def test_googles_release_is_the_default(server, tmp_path, cache, monkeypatch):
     archive = make_zip(tmp_path / "x.zip", CHECKPOINT)
-    sha256 = fetch.get_checkpoint(str(archive), tmp_path / "other_cache").archive_sha256
-    monkeypatch.setattr(fetch, "BERT_MINI", fetch.Source(fetch.BERT_MINI.url, sha256))
+    sha256 = get_checkpoint(str(archive), tmp_path / "other_cache").archive_sha256
+    monkeypatch.setattr("common.inputs.checkpoint.BERT_MINI", download.Source(BERT_MINI.url, sha256))
     monkeypatch.setenv("BERT_GLUE_MIRROR", server.address)
     server.answers["/uncased_L-4_H-256_A-4.zip"] = [whole(archive.read_bytes())]
-    checkpoint = fetch.get_checkpoint(None, cache)
+    checkpoint = get_checkpoint(None, cache)
     assert checkpoint.name == "uncased_L-4_H-256_A-4" and checkpoint.is_google_release
     monkeypatch.setenv("BERT_GLUE_OFFLINE", "1")
-    assert fetch.get_checkpoint(None, cache) == checkpoint
-    assert fetch.get_checkpoint(fetch.BERT_MINI.url, cache) == checkpoint
+    assert get_checkpoint(None, cache) == checkpoint
+    assert get_checkpoint(BERT_MINI.url, cache) == checkpoint
     assert len(server.requests) == 1
 
 
 def test_googles_release_offline(cache, monkeypatch):
     monkeypatch.setenv("BERT_GLUE_OFFLINE", "1")
-    assert error_of(fetch.get_checkpoint, None, cache) == (
+    assert error_of(get_checkpoint, None, cache) == (
         "uncased_L-4_H-256_A-4.zip is not in the cache, and BERT_GLUE_OFFLINE forbids to fetch it from "
         "https://storage.googleapis.com/bert_models/2020_02_20/uncased_L-4_H-256_A-4.zip; give it with --checkpoint "
         "FILE, or set BERT_GLUE_MIRROR to the address of a folder that has it")
@@ -590,23 +593,23 @@ def test_a_configuration_that_cannot_be(tmp_path, cache, change, reason):
     config = json.dumps(json.loads(CONFIG) | change).encode()
     expected = "the checkpoint {} cannot be used: {}; name another with --checkpoint"
     archive = str(make_zip(tmp_path / "x.zip", CHECKPOINT | {"bert_config.json": config}))
-    assert error_of(fetch.get_checkpoint, archive, cache) == expected.format(archive, reason)
+    assert error_of(get_checkpoint, archive, cache) == expected.format(archive, reason)
     folder = str(make_folder(tmp_path / "x", CHECKPOINT | {"bert_config.json": config}))
-    assert error_of(fetch.get_checkpoint, folder, cache) == expected.format(folder, reason)
+    assert error_of(get_checkpoint, folder, cache) == expected.format(folder, reason)
     assert files_in(cache) == []
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"\xff", b"{", b"[" * 100_000])
 def test_a_configuration_that_is_none(tmp_path, cache, content):
     folder = make_folder(tmp_path / "x", CHECKPOINT | {"bert_config.json": content})
-    assert "its bert_config.json is not a JSON object" in error_of(fetch.get_checkpoint, str(folder), cache)
+    assert "its bert_config.json is not a JSON object" in error_of(get_checkpoint, str(folder), cache)
 
 
 @pytest.mark.parametrize("special", ["[PAD]", "[UNK]", "[CLS]", "[SEP]"])
 def test_a_vocabulary_without_a_special_token(tmp_path, cache, special):
     words = CHECKPOINT["vocab.txt"].replace(special.encode(), b"word")
     folder = make_folder(tmp_path / "x", CHECKPOINT | {"vocab.txt": words})
-    assert f"its vocab.txt has no {special};" in error_of(fetch.get_checkpoint, str(folder), cache)
+    assert f"its vocab.txt has no {special};" in error_of(get_checkpoint, str(folder), cache)
 
 
 @pytest.mark.parametrize("name", CHECKPOINT)
@@ -614,20 +617,20 @@ def test_a_missing_file_is_named(tmp_path, cache, name):
     members = {other: content for other, content in CHECKPOINT.items() if other != name}
     decoys = {"a/b/" + name: b"too deep", "__MACOSX/" + name: b"", "._" + name: b""}
     archive = make_zip(tmp_path / "x.zip", members | decoys)
-    assert f"it has no {name};" in error_of(fetch.get_checkpoint, str(archive), cache)
-    assert f"it has no {name};" in error_of(fetch.get_checkpoint, str(make_folder(tmp_path / "x", members)), cache)
+    assert f"it has no {name};" in error_of(get_checkpoint, str(archive), cache)
+    assert f"it has no {name};" in error_of(get_checkpoint, str(make_folder(tmp_path / "x", members)), cache)
     assert files_in(cache) == []
 
 
 def test_places_without_a_checkpoint(tmp_path, cache):
-    assert error_of(fetch.get_checkpoint, str(tmp_path / "none"), cache) == (
+    assert error_of(get_checkpoint, str(tmp_path / "none"), cache) == (
         f"there is no checkpoint at {tmp_path}/none; --checkpoint takes a zip file, a folder, or the http(s) address "
         "of a zip file")
     os.mkfifo(tmp_path / "pipe")
-    assert "there is no checkpoint" in error_of(fetch.get_checkpoint, str(tmp_path / "pipe"), cache)
+    assert "there is no checkpoint" in error_of(get_checkpoint, str(tmp_path / "pipe"), cache)
     make_folder(tmp_path / "two" / "a")
     make_folder(tmp_path / "two" / "b")
-    assert "holds 2 checkpoints" in error_of(fetch.get_checkpoint, str(tmp_path / "two"), cache)
+    assert "holds 2 checkpoints" in error_of(get_checkpoint, str(tmp_path / "two"), cache)
 
 
 # -- archives
@@ -693,7 +696,7 @@ def test_an_archive_that_must_not_be_used(tmp_path, cache, craft, reason):
     archive = tmp_path / "place" / "x.zip"
     archive.parent.mkdir()
     craft(archive)
-    sentence = error_of(fetch.get_checkpoint, str(archive), cache)
+    sentence = error_of(get_checkpoint, str(archive), cache)
     assert sentence.startswith(f"the archive {archive} ") and reason in sentence
     assert files_in(cache) == []
     assert files_in(tmp_path) == ["place/x.zip"]
@@ -702,20 +705,20 @@ def test_an_archive_that_must_not_be_used(tmp_path, cache, craft, reason):
 def test_names_after_which_nothing_may_follow(tmp_path, cache):
     archive = make_zip(tmp_path / "x.zip", CHECKPOINT | {"vocab.txt_evil": b""})
     archive.write_bytes(archive.read_bytes().replace(b"vocab.txt_evil", b"vocab.txt\0evil"))
-    assert "points outside of it" in error_of(fetch.get_checkpoint, str(archive), cache)
+    assert "points outside of it" in error_of(get_checkpoint, str(archive), cache)
 
 
 def test_archives_that_are_too_large(tmp_path, cache, monkeypatch):
-    monkeypatch.setattr(fetch, "MAX_TOTAL_BYTES", 100)
+    monkeypatch.setattr("common.inputs.archives.MAX_TOTAL_BYTES", 100)
     archive = make_zip(tmp_path / "x.zip", CHECKPOINT)
-    assert "its files would take more than" in error_of(fetch.get_checkpoint, str(archive), cache)
+    assert "its files would take more than" in error_of(get_checkpoint, str(archive), cache)
 
 
 def test_a_torn_archive_is_never_used(tmp_path, cache):
     good = make_zip(tmp_path / "x.zip", CHECKPOINT).read_bytes()
     for length in range(0, len(good), 7):
         (tmp_path / "torn.zip").write_bytes(good[:length])
-        assert "is damaged or no zip file" in error_of(fetch.get_checkpoint, str(tmp_path / "torn.zip"), cache)
+        assert "is damaged or no zip file" in error_of(get_checkpoint, str(tmp_path / "torn.zip"), cache)
     assert files_in(cache) == []
 
 
@@ -728,7 +731,7 @@ def test_an_archive_with_a_wrong_byte_is_refused_or_gives_the_right_content(tmp_
         bad[chance.randrange(len(bad))] ^= 1 << chance.randrange(8)
         (tmp_path / "bad.zip").write_bytes(bad)
         try:
-            assert fetch.get_checkpoint(str(tmp_path / "bad.zip"), cache).digest == CHECKPOINT_DIGEST
+            assert get_checkpoint(str(tmp_path / "bad.zip"), cache).digest == CHECKPOINT_DIGEST
         except UserError:
             refused += 1
     assert refused > 60
@@ -739,8 +742,8 @@ def test_an_archive_with_a_wrong_byte_is_refused_or_gives_the_right_content(tmp_
 
 def offer(monkeypatch, server, task, name, body):
     """Lets the local mirror stand for the official address of a task's archive."""
-    source = fetch.Source(f"https://example.org/glue/{name}", hashlib.sha256(body).hexdigest(), len(body))
-    monkeypatch.setitem(fetch.SOURCES, task, (source,))
+    source = download.Source(f"https://example.org/glue/{name}", hashlib.sha256(body).hexdigest(), len(body))
+    monkeypatch.setitem(glue.SOURCES, task, (source,))
     monkeypatch.setenv("BERT_GLUE_MIRROR", server.address)
     server.answers[f"/{name}"] = [whole(body)]
 
@@ -757,11 +760,11 @@ MNLI = {"MNLI/": b"", "MNLI/train.tsv": b"train", "MNLI/dev_matched.tsv": b"matc
 
 def test_a_task_is_fetched_once(server, tmp_path, cache, monkeypatch):
     offer(monkeypatch, server, "MNLI", "MNLI.zip", make_zip(tmp_path / "x.zip", MNLI).read_bytes())
-    folder = fetch.get_glue_folder(TASKS["MNLI"], None, cache)
+    folder = glue.get_glue_folder(TASKS["MNLI"], None, cache)
     assert contents(folder) == {"train.tsv": b"train", "dev_matched.tsv": b"matched",
                                 "dev_mismatched.tsv": b"mismatched", "test_matched.tsv": b"test"}
     monkeypatch.setenv("BERT_GLUE_OFFLINE", "1")
-    assert fetch.get_glue_folder(TASKS["MNLI"], None, cache) == folder
+    assert glue.get_glue_folder(TASKS["MNLI"], None, cache) == folder
     assert len(server.requests) == 1
     assert folder.parent == cache / "glue" and len(folder.name) == len("MNLI-") + 12
 
@@ -771,20 +774,20 @@ def test_snli_gets_the_usual_names(server, tmp_path, cache, monkeypatch):
     members |= {"snli_1.0/snli_1.0_dev.jsonl": b"", "snli_1.0/Icon\r": b""}
     body = make_zip(tmp_path / "x.zip", members).read_bytes()
     offer(monkeypatch, server, "SNLI", "snli_1.0.zip", body)
-    assert contents(fetch.get_glue_folder(TASKS["SNLI"], None, cache)) == {
+    assert contents(glue.get_glue_folder(TASKS["SNLI"], None, cache)) == {
         "train.tsv": b"train", "dev.tsv": b"dev", "test.tsv": b"test"}
 
 
 def test_a_task_whose_archive_lacks_a_split(server, tmp_path, cache, monkeypatch):
     body = make_zip(tmp_path / "x.zip", {"RTE/train.tsv": b"", "RTE/test.tsv": b""}).read_bytes()
     offer(monkeypatch, server, "RTE", "RTE.zip", body)
-    assert "it has no dev.tsv" in error_of(fetch.get_glue_folder, TASKS["RTE"], None, cache)
+    assert "it has no dev.tsv" in error_of(glue.get_glue_folder, TASKS["RTE"], None, cache)
     assert not list(cache.glob("glue/*"))
 
 
 def test_a_task_offline(cache, monkeypatch):
     monkeypatch.setenv("BERT_GLUE_OFFLINE", "1")
-    assert error_of(fetch.get_glue_folder, TASKS["CoLA"], None, cache) == (
+    assert error_of(glue.get_glue_folder, TASKS["CoLA"], None, cache) == (
         "CoLA.zip is not in the cache, and BERT_GLUE_OFFLINE forbids to fetch it from "
         "https://dl.fbaipublicfiles.com/glue/data/CoLA.zip; give it with --glue-dir FOLDER, or set BERT_GLUE_MIRROR to "
         "the address of a folder that has it")
@@ -792,19 +795,19 @@ def test_a_task_offline(cache, monkeypatch):
 
 def test_a_task_without_an_address(cache):
     with pytest.raises(UserError) as caught:
-        fetch.get_glue_folder(Task("SciTail", (0, 1), 2, ("entails", "neutral"), 23596, {"dev": 1304}), None, cache)
+        glue.get_glue_folder(Task("SciTail", (0, 1), 2, ("entails", "neutral"), 23596, {"dev": 1304}), None, cache)
     assert str(caught.value) == ("SciTail has no address to fetch it from; give a folder that has it with --glue-dir FOLDER")
 
 
 def test_every_task_has_pinned_sources():
-    names = {task: [source.name for source in sources] for task, sources in fetch.SOURCES.items()}
+    names = {task: [source.name for source in sources] for task, sources in glue.SOURCES.items()}
     assert names == {
         "CoLA": ["CoLA.zip"], "SST-2": ["SST-2.zip"], "QQP": ["QQP.zip"], "STS-B": ["STS-B.zip"], "MNLI": ["MNLI.zip"],
         "SNLI": ["snli_1.0.zip"], "QNLI": ["QNLIv2.zip"], "RTE": ["RTE.zip"], "WNLI": ["WNLI.zip"],
         "MRPC": ["msr_paraphrase_train.txt", "msr_paraphrase_test.txt", "mrpc_dev_ids.tsv"]}
     assert set(names) == set(TASKS)
     assert all(len(source.sha256) == 64 and source.size and source.url.startswith("https://")
-               for sources in fetch.SOURCES.values() for source in sources)
+               for sources in glue.SOURCES.values() for source in sources)
 
 
 def test_mrpc_is_divided_by_the_ids(tmp_path):
@@ -812,7 +815,7 @@ def test_mrpc_is_divided_by_the_ids(tmp_path):
     (tmp_path / "train").write_bytes(header + b'1\t10\t11\tA "\tB\n0\t20\t21\tC\tD\n1\t11\t10\tE\tF\n0\t30\t31\tG\tH\n')
     (tmp_path / "test").write_bytes(header + b"1\t40\t41\tI\tJ\n0\t50\t51\tK\tL\n")
     (tmp_path / "ids").write_bytes(b"30\t31\n10\t11\n")
-    fetch._divide_mrpc(tmp_path / "train", tmp_path / "test", tmp_path / "ids", make_folder(tmp_path / "MRPC", {}))
+    glue._divide_mrpc(tmp_path / "train", tmp_path / "test", tmp_path / "ids", make_folder(tmp_path / "MRPC", {}))
     assert contents(tmp_path / "MRPC") == {
         "train.tsv": b"Quality\t#1 ID\t#2 ID\t#1 String\t#2 String\n0\t20\t21\tC\tD\n1\t11\t10\tE\tF\n",
         "dev.tsv": b'Quality\t#1 ID\t#2 ID\t#1 String\t#2 String\n1\t10\t11\tA "\tB\n0\t30\t31\tG\tH\n',
@@ -824,17 +827,17 @@ def test_a_folder_of_the_user(tmp_path, cache):
         make_folder(tmp_path / "glue" / task, {"train.tsv": b"", "dev.tsv": b""})
     make_folder(tmp_path / "glue" / "QNLI", {"dev.tsv": b""})
     make_folder(tmp_path / "glue" / "SNLI", {"snli_1.0_train.txt": b"", "dev.tsv": b""})
-    glue = str(tmp_path / "glue")
-    assert fetch.get_glue_folder(TASKS["RTE"], glue, cache) == tmp_path / "glue" / "RTE"
-    assert fetch.get_glue_folder(TASKS["SNLI"], glue, cache) == tmp_path / "glue" / "SNLI"
-    assert error_of(fetch.get_glue_folder, TASKS["QNLI"], glue, cache) == (
-        f"missing split train.tsv in {glue}/QNLI (complete tasks there: SNLI, RTE, WNLI); add the files, or leave "
+    folder = str(tmp_path / "glue")
+    assert glue.get_glue_folder(TASKS["RTE"], folder, cache) == tmp_path / "glue" / "RTE"
+    assert glue.get_glue_folder(TASKS["SNLI"], folder, cache) == tmp_path / "glue" / "SNLI"
+    assert error_of(glue.get_glue_folder, TASKS["QNLI"], folder, cache) == (
+        f"missing split train.tsv in {folder}/QNLI (complete tasks there: SNLI, RTE, WNLI); add the files, or leave "
         "--glue-dir out to fetch them")
-    assert error_of(fetch.get_glue_folder, TASKS["MRPC"], glue, cache) == (
-        f"there is no folder {glue}/MRPC (complete tasks there: SNLI, RTE, WNLI); add the files, or leave --glue-dir "
+    assert error_of(glue.get_glue_folder, TASKS["MRPC"], folder, cache) == (
+        f"there is no folder {folder}/MRPC (complete tasks there: SNLI, RTE, WNLI); add the files, or leave --glue-dir "
         "out to fetch them")
-    assert error_of(fetch.get_glue_folder, TASKS["MRPC"], glue + "x", cache) == (
-        f"there is no folder {glue}x; --glue-dir takes a folder with a subfolder for each GLUE task")
+    assert error_of(glue.get_glue_folder, TASKS["MRPC"], folder + "x", cache) == (
+        f"there is no folder {folder}x; --glue-dir takes a folder with a subfolder for each GLUE task")
     assert files_in(cache) == []
 
 
@@ -853,21 +856,21 @@ def test_mrpc_from_the_official_bytes(real, server, cache, monkeypatch):
         server.answers[f"/{path.name}"] = [whole(path.read_bytes())]
     monkeypatch.setenv("BERT_GLUE_MIRROR", server.address)
     monkeypatch.setattr(download, "CHUNK_BYTES", 1 << 16)
-    folder = fetch.get_glue_folder(TASKS["MRPC"], None, cache)
+    folder = glue.get_glue_folder(TASKS["MRPC"], None, cache)
     files = contents(folder)
     assert {name: content.count(b"\n") - 1 for name, content in files.items()} == {
         "train.tsv": 3668, "dev.tsv": 408, "test.tsv": 1725}
     assert files == contents(real / "glue_data" / "MRPC")
-    assert fetch.get_glue_folder(TASKS["MRPC"], None, cache) == folder
+    assert glue.get_glue_folder(TASKS["MRPC"], None, cache) == folder
     assert len(server.requests) == 3
 
 
 def test_a_real_checkpoint_is_found_again_in_no_time(real, cache):
     archive = str(real / "checkpoints" / "minilm_L-6_H-384_A-12.zip")
-    first = fetch.get_checkpoint(archive, cache)
+    first = get_checkpoint(archive, cache)
     began = time.monotonic()
-    assert fetch.get_checkpoint(archive, cache) == first
+    assert get_checkpoint(archive, cache) == first
     assert time.monotonic() - began < 1
     assert first.archive_sha256 == "4b156b15c65aadcf46fdac54df3029e3f832a0b18c542aca8c91c8cb7d8b79fd"
     assert (first.row()["layers"], first.row()["hidden_size"], first.row()["vocabulary"]) == (6, 384, 30522)
-    assert fetch.get_checkpoint(str(first.folder), cache).digest == first.digest
+    assert get_checkpoint(str(first.folder), cache).digest == first.digest

@@ -1,7 +1,7 @@
 """What can be read off a figure, where a picture would hide it."""
 import pytest
 
-from common import figures
+from common.report import figures
 
 
 def draw(ax):

@@ -5,8 +5,9 @@ import warnings
 import numpy as np
 import pytest
 
-from common.metrics import encode_predictions, encode_rows, score
-from common.tasks import TASKS
+from common.inputs.reading import encode_rows
+from common.studies.tasks import TASKS
+from common.training.metrics import encode_predictions, score
 
 LABELS = [1, 1, 1, 0, 0]
 LOGITS = [[0, 1], [0, 1], [1, 0], [0, 1], [2, 0]]

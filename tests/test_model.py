@@ -10,9 +10,11 @@ import pytest
 import reference
 
 from common import UserError
-from common.config import RunConfig
-from common.data import Tokens, get_tokens, load_glue, training_batches
-from common.tasks import TASKS
+from common.inputs.batches import training_batches
+from common.inputs.reading import load_glue
+from common.inputs.tokens import Tokens, get_tokens
+from common.studies.config import RunConfig
+from common.studies.tasks import TASKS
 
 pytestmark = pytest.mark.tensorflow
 
@@ -42,7 +44,8 @@ def tokens():
 
 
 def make_trainer(checkpoint, tokens, cache, config=CONFIG):
-    from common.train import Job, Trainer
+    from common.training.job import Job
+    from common.training.trainer import Trainer
 
     return Trainer(Job(config, 0, checkpoint, None, cache), TASKS["MRPC"], {"train": tokens})
 
@@ -66,7 +69,7 @@ def test_converted_encoder_equals_the_reference(tf, checkpoint, tokens, tmp_path
 @pytest.mark.skipif("BERT_GLUE_TEST_DATA" not in os.environ, reason="BERT_GLUE_TEST_DATA names no folder of real data")
 @pytest.mark.parametrize("name", ["standin_uncased_L-4_H-256_A-4", "minilm_L-6_H-384_A-12"])
 def test_real_checkpoints_equal_the_reference(tf, name, tmp_path):
-    from common.fetch import get_checkpoint
+    from common.inputs.checkpoint import get_checkpoint
 
     given = Path(os.environ["BERT_GLUE_TEST_DATA"])
     checkpoint = get_checkpoint(str(given / "checkpoints" / f"{name}.zip"), tmp_path)
@@ -80,12 +83,13 @@ def test_shortcuts_leave_the_losses_of_the_plain_way(tf, checkpoint, tokens, tmp
     table of occurring words, pieces by length, and the faster AdamW."""
     from official.nlp import optimization
 
-    from common import data, model
+    from common.inputs import batches
+    from common.training import model
 
     order = list(training_batches(np.arange(64), 16, 50, seed=1))
     trainer = make_trainer(checkpoint, tokens, tmp_path)
     trainer.start(CONFIG, 50, instance=0, mask_seed=1)
-    assert max(len(list(data.by_length(rows, tokens.lengths))) for rows in order) > 1
+    assert max(len(list(batches.by_length(rows, tokens.lengths))) for rows in order) > 1
     ours = [trainer.step(tokens, rows) for rows in order]
 
     plain = model.build_classifier(SMALL, 2, 0.0)
@@ -132,7 +136,7 @@ def test_masks_are_those_of_the_generator(tf, rate):
     """Two dropouts, more numbers than are drawn at once, against tf.random.Generator."""
     import tf_keras
 
-    from common.masks import BLOCKS, Masks
+    from common.training.masks import BLOCKS, Masks
 
     dropouts, size = [tf_keras.layers.Dropout(rate) for _ in range(2)], 4 * BLOCKS + 5
     masks = Masks(dropouts, *(tf.constant(number, tf.int64) for number in (2**40 + 3, 7, 2)), tf.constant(size))
@@ -146,7 +150,7 @@ def test_masks_are_those_of_the_generator(tf, rate):
 
 def test_philox_is_the_published_one(tf):
     """A known answer of Random123 (kat_vectors, philox4x32 10): counter and key all zero."""
-    from common.masks import _philox
+    from common.training.masks import _philox
 
     zero = tf.zeros([1], tf.uint32)
     words = _philox(zero, tf.constant(0, tf.uint64), tf.zeros([1], tf.uint64))
@@ -168,7 +172,7 @@ def test_bfloat16_rounds_more_and_learns_the_same(tf, checkpoint, tokens, tmp_pa
 
 def test_left_out_words_are_those_of_a_training_of_the_whole_table(tf, checkpoint, tokens, tmp_path):
     """50 steps at a high rate, words 150 to 199 in no text: only weight decay touches them."""
-    from common import model
+    from common.training import model
 
     config = dataclasses.replace(CONFIG, peak_learning_rate=1e-2)
     order = list(training_batches(np.arange(64), 16, 50, seed=1))
@@ -202,13 +206,13 @@ def test_left_out_words_are_those_of_a_training_of_the_whole_table(tf, checkpoin
                                             (99, 1e-5), (100, 0.0)])
 def test_schedule(tf, step, rate):
     """Warm-up from 0 over the first tenth; the decay counts from step 0, so the peak itself is never reached."""
-    from common.model import build_schedule
+    from common.training.model import build_schedule
 
     assert float(build_schedule(CONFIG, 100)(step)) == pytest.approx(rate, rel=1e-5, abs=1e-12)
 
 
 def test_optimizer_settings(tf, checkpoint, tokens, tmp_path):
-    from common.model import build_optimizer
+    from common.training.model import build_optimizer
 
     optimizer = build_optimizer(CONFIG, 100)
     assert (optimizer.weight_decay_rate, optimizer.gradient_clip_norm, optimizer.epsilon) == (0.01, 1.0, 1e-6)
@@ -242,7 +246,7 @@ def test_dropout_masks_are_a_function_of_seed_and_step(tf, checkpoint, tokens, t
 
 
 def test_instances_differ_in_the_head_alone(tf, checkpoint, tokens, tmp_path):
-    from common import model
+    from common.training import model
 
     other = dataclasses.replace(CONFIG, batch_size=2)
     assert model.head_seed(CONFIG, 0) == model.head_seed(other, 0) != model.head_seed(CONFIG, 1)
@@ -268,7 +272,7 @@ def test_instances_differ_in_the_head_alone(tf, checkpoint, tokens, tmp_path):
      "the checkpoint does not fit its bert_config.json: pooler_transform/bias has the shape (31,), not (32,); "
      "give another with --checkpoint")])
 def test_a_load_proves_itself(tf, checkpoint, tmp_path, change, sentence):
-    from common import model
+    from common.training import model
 
     weights = model.get_weights(checkpoint, tmp_path)
     change(weights)
@@ -278,14 +282,14 @@ def test_a_load_proves_itself(tf, checkpoint, tmp_path, change, sentence):
 
 
 def test_pretraining_heads_of_a_checkpoint_are_left_aside(tf, checkpoint, tmp_path):
-    from common import model
+    from common.training import model
 
     weights = model.get_weights(checkpoint, tmp_path) | {"cls/predictions/output_bias/bias": np.zeros(200)}
     model.load_weights(model.build_classifier(SMALL, 2, 0.1), weights)
 
 
 def test_torn_checkpoint_is_refused(tf, checkpoint, tmp_path):
-    from common import model
+    from common.training import model
 
     (tmp_path / "bert_model.ckpt.index").write_bytes(b"torn")
     torn = types.SimpleNamespace(name="torn", digest="torn", config=SMALL, weights=tmp_path / "bert_model.ckpt")

@@ -12,10 +12,10 @@ import sqlalchemy as sa
 from stand_in import Silence, Training, make_config, make_evaluation, make_result, plan
 
 from common import UserError
-from common.driver import Driver
-from common.outbox import Outbox
-from common.owner import Owner
-from common.store import RunLost, Store
+from common.running.driver import Driver
+from common.running.outbox import Outbox
+from common.store.owner import Owner
+from common.store.store import RunLost, Store
 
 HERE = Path(__file__).parent
 ELSEWHERE = Owner("elsewhere", "boot", 1, "7")
@@ -192,7 +192,7 @@ def test_a_lease_runs_by_the_databases_clock_and_ends_for_one_contender(store, c
     monkeypatch.setattr(time, "time", lambda clock=time.time: clock() + 86400)
     plan(store, [config])
     late = store.find_claim(config, 0, ELSEWHERE)
-    monkeypatch.setattr("common.store.LEASE_SECONDS", 2)
+    monkeypatch.setattr("common.store.store.LEASE_SECONDS", 2)
     for _ in range(3):
         time.sleep(1)
         assert store.find_claim(config, 0, owner) is None

@@ -10,8 +10,8 @@ import stand_in
 
 import make_report
 from common.report.page import escape
-from common.schema import checkpoints, configs, datasets, environments, evaluations, measurements, runs, studies
-from common.store import Store, _config_row
+from common.store.schema import checkpoints, configs, datasets, environments, evaluations, measurements, runs, studies
+from common.store.store import Store, _config_row
 
 ROOT = Path(__file__).parent.parent
 GOOGLE = "5f087a0c6c73aed0b0a13f9a99dade56bece97d0594b713195821e031266fae9"
@@ -29,7 +29,7 @@ class Filler:
             self.insert(datasets, **row)
 
     def insert(self, table, **values):
-        with self.store._writing() as connection:
+        with self.store.writing() as connection:
             return connection.execute(table.insert().values(**values)).inserted_primary_key[0]
 
     def checkpoint(self, name="mini", archive_sha256="a" * 64):

@@ -9,8 +9,9 @@ import exp_allglue
 import exp_bs_mrpc
 import exp_lr_mnli
 from common.report import published
-from common.report.page import show_exactly, show_rate
-from common.tasks import TASKS
+from common.report.page import show_exactly
+from common.studies.names import show_rate
+from common.studies.tasks import TASKS
 
 RECIPE = {"batch_size": 8, "peak_learning_rate": 2e-5, "epochs": 4}
 ALL = list(TASKS)

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from test_report import GOOGLE, report, row
 
-from common import figures
-from common.report.learning_rate import measure_shift
+from common.report import figures
+from common.report.sections.learning_rate import measure_shift
 
 RATES = (1e-5, 1e-4, 2e-4, 3e-4)
 

@@ -7,10 +7,10 @@ import stand_in
 from test_report import report, row
 
 import exp_why_bs
-from common.report.noise_scale import judge_curve
-from common.report.why import HYPOTHESES, LABELS, judge
-from common.schema import measurements
-from common.stats import Effect
+from common.report.sections.noise_scale import judge_curve
+from common.report.sections.why import HYPOTHESES, LABELS, judge
+from common.report.statistics import Effect
+from common.store.schema import measurements
 
 SIZES = exp_why_bs.STUDY.batch_sizes
 CONDITIONS = {condition.name: condition for condition in exp_why_bs.STUDY.conditions}
@@ -131,7 +131,7 @@ def test_nothing_to_explain_where_small_batches_do_not_do_better(filling):
 
 
 def test_no_verdict_where_nothing_is_above_the_majority_class(filling, monkeypatch):
-    with filling.fill.store._writing() as connection:
+    with filling.fill.store.writing() as connection:
         connection.exec_driver_sql("UPDATE datasets SET majority = 0.8 WHERE set_name = 'dev'")
     filling()
     assert {cells[-1] for cells in verdicts(report()).values()} == {
@@ -180,7 +180,7 @@ def test_runs_as_is_may_be_those_of_the_batch_size_study(filling):
     filling("dropout_0")
     assert "The store has no runs *as is* to compare with; `python exp_why_bs.py --instances 4 --conditions as_is`" in report()
     filling("as_is")
-    with filling.fill.store._writing() as connection:
+    with filling.fill.store.writing() as connection:
         connection.exec_driver_sql("UPDATE studies SET study = 'bs_mrpc' WHERE study = 'why_bs.as_is'")
     text = report()
     assert row(section(text), "as is")[1] == "79.0 ± 0.1 (4 of 4)"
@@ -210,7 +210,7 @@ def test_no_verdict_from_a_batch_size_that_only_collapses(filling):
         filling.fill.finish(config, instance, 0.684, collapsed=1)
     filling.fill.finish(config, 3, 0.70)
     assert verdicts(report())[STEPS][-1] == "**supported**"
-    with filling.fill.store._writing() as connection:
+    with filling.fill.store.writing() as connection:
         connection.exec_driver_sql("update evaluations set collapsed = 1 where score = 0.70 and run = (select max(id) from runs)")
     assert verdicts(report())[STEPS][-1] == "**undecided**: every run of batch 2 is collapsed then"
 

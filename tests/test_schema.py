@@ -17,9 +17,9 @@ from stand_in import make_config, make_evaluation, make_result, plan
 
 from common import UserError
 from common.report.results import read_results
-from common.schema import VERSION
-from common.store import Store
-from common.study import find_needs
+from common.running.planning import find_needs
+from common.store.schema import VERSION
+from common.store.store import Store
 
 FROZEN = Path(__file__).parent / "stores"
 VERSIONS = range(1, VERSION)

@@ -3,7 +3,7 @@ import math
 
 import pytest
 
-from common.stats import (
+from common.report.statistics import (
     Interval,
     contrast,
     cross,

@@ -18,9 +18,9 @@ import sqlalchemy as sa
 from stand_in import CHECKPOINT, CHECKPOINT_ROW, DATA, ENVIRONMENT, make_config, make_evaluation, make_result, plan
 
 from common import UserError
-from common.owner import Owner
-from common.schema import APPLICATION_ID, VERSION
-from common.store import RunLost, Store
+from common.store.owner import Owner
+from common.store.schema import APPLICATION_ID, VERSION
+from common.store.store import RunLost, Store
 
 HERE = Path(__file__).parent
 
@@ -356,8 +356,8 @@ def test_a_finished_run_is_not_taken(planned, config, owner, sql, end):
 CLAIM = """
 import sys
 from stand_in import make_config
-from common.owner import Owner
-from common.store import Store
+from common.store.owner import Owner
+from common.store.store import Store
 claim = Store(sys.argv[1]).find_claim(make_config(), 0, Owner.of_this_process())
 print("taken" if claim else "not taken", flush=True)
 sys.stdin.read()
@@ -579,7 +579,7 @@ READ_AND_WRITE = """
 import sys
 from stand_in import make_config, plan
 from common import UserError
-from common.store import Store
+from common.store.store import Store
 store = Store(sys.argv[1])
 print(len(store.where_status(make_config())), "runs")
 try:
@@ -603,7 +603,7 @@ def test_a_store_that_cannot_be_written_can_still_be_read(planned, config, owner
 
 @on_sqlite
 def test_a_locked_store_is_waited_for_and_then_named(planned, config, tmp_path, monkeypatch):
-    monkeypatch.setattr("common.store.BUSY_SECONDS", 0.2)
+    monkeypatch.setattr("common.store.connection.BUSY_SECONDS", 0.2)
     impatient = Store(tmp_path / "results.db")
     holder = sqlite3.connect(tmp_path / "results.db", isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
@@ -712,8 +712,8 @@ RACE = """
 import multiprocessing, sys
 from pathlib import Path
 from stand_in import make_config, make_result, plan
-from common.owner import Owner
-from common.store import Store
+from common.store.owner import Owner
+from common.store.store import Store
 
 def work(folder, address, barrier, number):
     barrier.wait()

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from common import UserError
-from common.data import load_tests
-from common.export import Classifier
-from common.submission import write_predictions
-from common.tasks import TASKS
+from common.inputs.reading import load_tests
+from common.studies.tasks import TASKS
+from common.training.classifier import Classifier
+from common.training.glue_server import write_predictions
 
 VOCABULARY = "[PAD]\n[UNK]\n[CLS]\n[SEP]\na\nb\n"
 CLASSES = {"CoLA": "0 1", "SST-2": "0 1", "MRPC": "0 1", "QQP": "0 1", "WNLI": "0 1", "QNLI": "entailment not_entailment",

@@ -2,7 +2,7 @@
 import pytest
 
 from common import UserError
-from common.tasks import TASKS, get_task
+from common.studies.tasks import TASKS, get_task
 
 NAMES = "CoLA, SST-2, MRPC, QQP, STS-B, MNLI, SNLI, QNLI, RTE, WNLI"
 

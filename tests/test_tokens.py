@@ -1,8 +1,9 @@
 """Token ids equal those of Google's FullTokenizer (google-research/bert, tokenization.py), on tempting text."""
 import pytest
 
-from common.data import encode_texts, get_tokens, load_glue
-from common.tasks import TASKS
+from common.inputs.reading import load_glue
+from common.inputs.tokens import encode_texts, get_tokens
+from common.studies.tasks import TASKS
 
 pytestmark = pytest.mark.tensorflow
 

@@ -11,14 +11,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common.config import RunConfig
-from common.data import load_glue
 from common.demo import BERT, write_checkpoint, write_task
-from common.fetch import get_checkpoint
-from common.resume import SavedState, digest_of
-from common.tasks import TASKS
-from common.train import Job, Trainer, train_run
-from common.workers import FreshProcesses, WorkerError
+from common.inputs.checkpoint import get_checkpoint
+from common.inputs.reading import load_glue
+from common.running.executor import WorkerError
+from common.running.processes import FreshProcesses
+from common.studies.config import RunConfig
+from common.studies.tasks import TASKS
+from common.training.job import Job
+from common.training.run import train_run
+from common.training.saved_state import SavedState, digest_of
+from common.training.trainer import Trainer
 
 pytestmark = pytest.mark.tensorflow
 

@@ -13,10 +13,10 @@ from test_cli import ROOT, inputs  # noqa: F401
 import exp_bs_mrpc
 import exp_why_bs
 from common import cli
-from common.driver import Driver
-from common.keep import Keep
-from common.outbox import Outbox
-from common.study import find_best, make_parts
+from common.running.driver import Driver
+from common.running.outbox import Outbox
+from common.studies.study import find_best, make_parts
+from common.training.artifacts import Keep
 
 ROWS = 3485  # of MRPC's 3668 for training
 
@@ -195,7 +195,7 @@ def test_an_instance_set_aside_is_replaced_in_the_search(study, store):
     study("best_rate", train=lambda job: train(job) if job[1] else make_result(measurements=[
         ("validation", "accuracy", 9, 5.0, 1 - 1000 * job[0].peak_learning_rate)]))
     assert asked(store, "why_bs.best_rate") == [(8, 5e-6, 4), (32, 5e-6, 4)]
-    with store._writing() as connection:
+    with store.writing() as connection:
         connection.exec_driver_sql("UPDATE runs SET set_aside = 'wrong' WHERE instance = 0")
     status, trained = study("best_rate")
     assert set(trained[:6]) == {run[:2] + (2,) for run in SEARCH if run[1] != 5e-6}

@@ -27,9 +27,9 @@ SAMPLE = ("> **This is a sample and no result.** The store holds runs of the dem
 
 def build_report(store) -> tuple[str, dict[str, bytes]]:
     """The page as Markdown and its pictures (file name below `figures/` -> PNG); the same bytes for the same store."""
-    from common.report import all_glue, background, batch_size, dependencies, learning_rate, why
     from common.report.page import Page
     from common.report.results import read_results
+    from common.report.sections import all_glue, background, batch_size, dependencies, learning_rate, why
 
     results = read_results(store)
     studies = Page("")

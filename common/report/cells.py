@@ -1,11 +1,11 @@
 """How the studies show a cell: its columns in their tables, its place in their figures."""
 import re
 
-from common import figures
-from common.progress import show_seconds
+from common.report import figures
 from common.report.page import MISSING
 from common.report.results import Cell, Group
-from common.stats import mean_interval
+from common.report.statistics import mean_interval
+from common.studies.names import show_seconds
 
 METRICS = {"accuracy": "accuracy, %", "matthews": "Matthews correlation x 100", "pearson": "Pearson correlation x 100",
            "spearman": "Spearman correlation x 100"}

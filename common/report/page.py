@@ -3,7 +3,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from common.stats import Effect, Interval
+from common.report.statistics import Effect, Interval
 
 MISSING = "-"
 LONGEST_TEXT = 200
@@ -43,7 +43,7 @@ class Page:
 
     def figure(self, name: str, ax, alt: str, caption: str) -> None:
         """A picture of these axes with its caption; `name` is its file name."""
-        from common.figures import to_png
+        from common.report.figures import to_png
 
         self.figures[name] = to_png(ax)
         self.blocks.append(f"![{alt}](figures/{name})")
@@ -91,12 +91,6 @@ def show_exactly(share: float | None) -> str:
         return MISSING
     digits = f"{100 * share:.3f}".rstrip("0")
     return digits + "0" if digits.endswith(".") else digits
-
-
-def show_rate(rate: float) -> str:
-    """A learning rate, in one form whatever its size: 1e-4."""
-    mantissa, exponent = f"{rate:e}".split("e")
-    return f"{float(mantissa):g}e{int(exponent)}"
 
 
 def show_interval(interval: Interval) -> str:

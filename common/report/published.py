@@ -1,7 +1,7 @@
 """What was published, and which rows it really covers. Shares, not percent."""
 from typing import NamedTuple
 
-from common.fetch import BERT_MINI
+from common.inputs.checkpoint import BERT_MINI
 
 GOOGLE_ARCHIVE = BERT_MINI.sha256
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from common.report.page import count, escape, show_number, show_percent
 from common.report.results import Cell, Group, Results
-from common.stats import mean_interval, sampling_error
+from common.report.statistics import mean_interval, sampling_error
 
 Name = Callable[[Cell], str]
 """How a study names a cell: `batch 64`."""

@@ -8,11 +8,11 @@ from functools import cached_property
 
 from sqlalchemy import select
 
-from common.config import RunConfig
-from common.schema import checkpoints, configs, datasets, environments, evaluations, measurements, runs, studies
-from common.stats import Interval, mean_interval
-from common.store import Store
-from common.tasks import TASKS
+from common.report.statistics import Interval, mean_interval
+from common.store.schema import checkpoints, configs, datasets, environments, evaluations, measurements, runs, studies
+from common.store.store import Store
+from common.studies.config import RunConfig
+from common.studies.tasks import TASKS
 
 
 @dataclass

@@ -1,0 +1,304 @@
+"""Downloads: a file from its official address, or a mirror, into the cache; whole and verified, or not at all.
+
+    downloads/   files as they came; `.part` is one under way, `.bad` one whose digest was wrong
+    locks/       one for each entry of the cache; the kernel frees a lock when its process dies
+"""
+import contextlib
+import fcntl
+import hashlib
+import os
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+from urllib.parse import unquote, urljoin, urlsplit
+
+from common import UserError
+from common.files import sha256_of
+
+TRIES = 5
+"""So often a file is asked for before giving up."""
+BACKOFF_SECONDS = 0.5
+"""Wait after the first failure; it doubles with each one."""
+LONGEST_WAIT_SECONDS = 30
+"""A server's Retry-After is obeyed up to here."""
+CONNECT_SECONDS = 10
+STALL_SECONDS = 30
+"""A connection that brings nothing for so long is given up."""
+CHUNK_BYTES = 1 << 16
+"""Read at a time; less than this is lost where a connection breaks off."""
+PROGRESS_BYTES = 5_000_000
+"""Larger downloads show a progress line."""
+MAX_BYTES = 4 << 30
+"""Largest download."""
+
+
+@contextlib.contextmanager
+def disk_errors_told() -> Iterator[None]:
+    """Turns what the operating system says about files into one sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{error.filename or 'a file of the cache'} cannot be read or written "
+                        f"({error.strerror or error}); mend that, or name another cache folder with BERT_GLUE_CACHE"
+                        ) from error
+
+
+# -- the cache
+
+def cache_dir() -> Path:
+    """The cache folder: `BERT_GLUE_CACHE`, else the user's cache folder of this system; made where it is missing.
+
+    Raises:
+      UserError: nothing can be written there.
+    """
+    from platformdirs import user_cache_path
+
+    folder = Path(os.environ.get("BERT_GLUE_CACHE") or user_cache_path("bert-glue")).expanduser()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UserError(f"the cache folder {folder} cannot be written ({error.strerror}); make it writable or name "
+                        "another with BERT_GLUE_CACHE") from None
+    return folder
+
+
+@contextlib.contextmanager
+def locked(cache: Path, name: str) -> Iterator[None]:
+    """Lets one process at a time make the entry of this name."""
+    locks = cache / "locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    with open(locks / f"{name}.lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"waiting for another process that fetches {name}", file=sys.stderr)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+# -- downloads
+
+class _Failed(Exception):
+    """A failed try to fetch a file: why, whether another one is in vain, and how long the server wants us to wait."""
+
+    def __init__(self, reason: str, *, final: bool = False, wait: float | None = None):
+        super().__init__(reason)
+        self.final = final
+        self.wait = wait
+
+
+@disk_errors_told()
+def download(url: str, *, sha256: str | None, size: int | None, cache: Path,
+             by_hand: str = "--checkpoint FILE") -> Path:
+    """The file at `url`, from the cache or fetched into it; an interrupted download goes on where it stopped.
+
+    A file with a known digest is asked of BERT_GLUE_MIRROR, if that is set: its bytes need no trust.
+
+    Args:
+      url: an http or https address.
+      sha256: the file's digest, checked over the whole file; None accepts what comes.
+      size: its size in bytes, where it is known.
+      cache: the cache folder.
+      by_hand: the flag by which the user can give the file, for the error message.
+
+    Raises:
+      UserError: the file cannot be had; the sentence says why and names the other ways to give it.
+    """
+    name = file_name(url)
+    key = sha256 or hashlib.sha256(url.encode()).hexdigest()
+    path = cache / "downloads" / f"{key[:16]}-{re.sub(r'[^A-Za-z0-9._-]', '_', name)[-80:]}"
+    with locked(cache, path.name):
+        path.parent.mkdir(exist_ok=True)
+        if path.exists():
+            if sha256 is None or sha256_of(path) == sha256:
+                return path
+            _move_away(path, path)
+        mirror = sha256 and os.environ.get("BERT_GLUE_MIRROR")
+        address = f"{mirror.rstrip('/')}/{name}" if mirror else url
+        remedy = f"give it with {by_hand}, or set BERT_GLUE_MIRROR to the address of a folder that has it"
+        if os.environ.get("BERT_GLUE_OFFLINE", "0") not in ("", "0"):
+            raise UserError(f"{name} is not in the cache, and BERT_GLUE_OFFLINE forbids to fetch it from "
+                            f"{shown(address)}; {remedy}")
+        try:
+            _fetch(address, path, sha256, size)
+        except _Failed as failed:
+            raise UserError(f"{name} cannot be fetched from {shown(address)}: {failed}; {remedy}") from None
+    return path
+
+
+def _fetch(address: str, path: Path, sha256: str | None, size: int | None) -> None:
+    """Fetches the file in up to `TRIES` tries, or raises the last one's `_Failed`."""
+    import requests
+
+    if not re.match("https?://", address, re.IGNORECASE):
+        raise _Failed("only http and https addresses are fetched", final=True)
+    part = path.with_name(f"{path.name}.part")
+    with requests.Session() as session:
+        session.hooks["response"].append(_refuse_downgrade)
+        for attempt in range(TRIES):
+            try:
+                resumed = _receive(session, address, part, size)
+                if sha256 and sha256_of(part) != sha256:
+                    _move_away(part, path)
+                    raise _Failed("its SHA-256 is not the official one", final=not resumed)
+                part.replace(path)
+                _etag_of(part).unlink(missing_ok=True)
+                return
+            except _Failed as failed:
+                if failed.final or attempt == TRIES - 1:
+                    raise
+                backoff = BACKOFF_SECONDS * 2 ** attempt
+                time.sleep(backoff if failed.wait is None else min(failed.wait, LONGEST_WAIT_SECONDS))
+
+
+def _receive(session, address: str, part: Path, size: int | None) -> bool:
+    """One try: adds to `part` what it lacks. Says whether it was begun by an earlier try."""
+    import requests
+
+    start = part.stat().st_size if part.exists() and _etag_of(part).exists() else 0
+    headers = {"Accept-Encoding": "identity"}
+    if start:
+        headers |= {"Range": f"bytes={start}-", "If-Range": _etag_of(part).read_text("latin-1")}
+    try:
+        with session.get(address, headers=headers, stream=True, timeout=(CONNECT_SECONDS, STALL_SECONDS)) as response:
+            _check_status(response, part)
+            resumes = response.status_code == 206
+            total = _check_range(response, start, part) if resumes else _begin(response, part)
+            if size is not None and total not in (None, size):
+                _discard(part)
+                raise _Failed(f"it has {total} bytes there, but the official file has {size}", final=True)
+            _append(response, part, size if total is None else total)
+    except (requests.RequestException, ValueError) as error:
+        raise _explain(error, part) from None
+    return resumes
+
+
+def _append(response, part: Path, expected: int | None) -> None:
+    """Writes the body to the end of `part`, up to the expected length of the whole file."""
+    from tqdm import tqdm
+
+    quiet = None if expected and expected > PROGRESS_BYTES else True  # None: quiet where stderr is no terminal
+    with open(part, "ab") as file, tqdm(desc=file_name(response.url), total=expected, initial=file.tell(), unit="B",
+                                        unit_scale=True, disable=quiet) as progress:
+        for chunk in response.iter_content(CHUNK_BYTES):
+            if file.tell() + len(chunk) > (expected or MAX_BYTES):
+                _discard(part)
+                raise _Failed(f"more than {expected or MAX_BYTES} bytes came", final=True)
+            file.write(chunk)
+            progress.update(len(chunk))
+        if expected is not None and file.tell() < expected:
+            raise _Failed(f"only {file.tell()} of {expected} bytes came")
+        sync(file)
+
+
+def _begin(response, part: Path) -> int | None:
+    """Starts `part` anew for a whole body, and gives the length that the server announces."""
+    _discard(part)
+    part.touch()
+    etag = response.headers.get("ETag", "")
+    if etag.startswith('"'):  # a weak one (W/"...") says nothing about bytes
+        _etag_of(part).write_text(etag, "latin-1")
+    length = response.headers.get("Content-Length", "")
+    return int(length) if length.isascii() and length.isdigit() else None
+
+
+def _check_status(response, part: Path) -> None:
+    code = response.status_code
+    if code not in (200, 206):
+        if code == 416:  # the file is not as long as our beginning of it
+            _discard(part)
+        wait = response.headers.get("Retry-After", "")
+        raise _Failed(f"the server answered with status {code}", final=code < 500 and code not in (408, 416, 429),
+                      wait=int(wait) if re.fullmatch("[0-9]{1,9}", wait) else None)
+    if response.headers.get("Content-Encoding", "identity") != "identity":
+        raise _Failed("it comes compressed although that was not asked for", final=True)
+    if response.headers.get("Content-Type", "").startswith("text/html"):
+        raise _Failed("an HTML page came instead of the file", final=True)
+
+
+def _check_range(response, start: int, part: Path) -> int:
+    """The length of the whole file, once the answer proves to be the missing rest of it."""
+    found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", response.headers.get("Content-Range", ""))
+    first, last, total = map(int, found.groups()) if found else (0, 0, 0)
+    etag = _etag_of(part)
+    same = etag.exists() and response.headers.get("ETag") in (None, etag.read_text("latin-1"))
+    if not (start and same and first == start and last == total - 1):
+        _discard(part)
+        raise _Failed("the server answered with another part of the file than was asked for")
+    return total
+
+
+def _refuse_downgrade(response, **_kwargs) -> None:
+    target = urljoin(response.url, response.headers.get("Location", ""))
+    if response.is_redirect and response.url.startswith("https:") and not target.startswith("https:"):
+        raise _Failed("it is redirected from https to an insecure address", final=True)
+
+
+def _explain(error: Exception, part: Path) -> _Failed:
+    """Plain words for an exception of requests."""
+    import requests
+
+    if isinstance(error, requests.exceptions.SSLError):
+        return _Failed("its certificate cannot be verified", final=True)
+    if isinstance(error, requests.TooManyRedirects):
+        return _Failed("it is redirected in circles", final=True)
+    if isinstance(error, requests.Timeout):
+        return _Failed("the server does not answer")
+    if isinstance(error, ValueError):
+        return _Failed("that is no valid http or https address", final=True)
+    received = part.stat().st_size if part.exists() else 0
+    if received:
+        return _Failed(f"the connection stalled or broke off after {received} bytes")
+    return _Failed("there is no connection")
+
+
+def _etag_of(part: Path) -> Path:
+    return part.with_name(f"{part.name}.etag")
+
+
+def _discard(part: Path) -> None:
+    _etag_of(part).unlink(missing_ok=True)  # first: without it nothing is resumed, wherever we are stopped
+    part.unlink(missing_ok=True)
+
+
+def _move_away(file: Path, path: Path) -> None:
+    _etag_of(file).unlink(missing_ok=True)
+    file.replace(path.with_name(f"{path.name}.bad"))
+
+
+def file_name(url: str) -> str:
+    """The last part of the address's path: `mrpc_dev_ids.tsv` for .../o/data%2Fmrpc_dev_ids.tsv?alt=media."""
+    try:
+        return PurePosixPath(unquote(urlsplit(url).path)).name or "file"
+    except ValueError:
+        raise UserError(f"{url} is no valid address") from None
+
+
+def shown(url: str) -> str:
+    """The address without what may be secret: user, password and query."""
+    return re.sub(r"//[^/@]*@", "//", url.partition("?")[0])
+
+
+def sync(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+@dataclass(frozen=True)
+class Source:
+    """An official file: address, SHA-256 and, where it is published, the size in bytes."""
+
+    url: str
+    sha256: str
+    size: int | None = None
+
+    @property
+    def name(self) -> str:
+        return file_name(self.url)

@@ -1,0 +1,128 @@
+"""The GLUE files: where they come from, and from their archives into the cache.
+
+What comes from outside is untrusted until its SHA-256 matches; a folder appears in the cache whole or not at all: below the
+cache folder, glue/<task>-<first digits of the SHA-256>/ with train.tsv, dev.tsv and so on.
+"""
+from pathlib import Path
+
+from common import UserError
+from common.inputs.archives import filled_folder, unpack
+from common.inputs.download import Source, disk_errors_told, download, locked, sync
+from common.studies.tasks import TASKS, Task
+
+_GLUE = "https://dl.fbaipublicfiles.com/glue/data/"
+_SENTEVAL = "https://dl.fbaipublicfiles.com/senteval/senteval_data/"
+SOURCES = {
+    "CoLA": (Source(_GLUE + "CoLA.zip", "f212fcd832b8f7b435fb991f101abf89f96b933ab400603bf198960dfc32cbff", 376971),),
+    "SST-2": (Source(_GLUE + "SST-2.zip",
+                     "d67e16fb55739c1b32cdce9877596db1c127dc322d93c082281f64057c16deaa", 7439277),),
+    "MRPC": (
+        Source(_SENTEVAL + "msr_paraphrase_train.txt",
+               "60a9b09084528f0673eedee2b69cb941920f0b8cd0eeccefc464a98768457f89", 1047044),
+        Source(_SENTEVAL + "msr_paraphrase_test.txt",
+               "a04e271090879aaba6423d65b94950c089298587d9c084bf9cd7439bd785f784", 441275),
+        Source("https://firebasestorage.googleapis.com/v0/b/mtl-sentence-representations.appspot.com/o/"
+               "data%2Fmrpc_dev_ids.tsv?alt=media&token=ec5c0836-31d5-48f4-b431-7480817f1adc",
+               "971d7767d81b997fd9060ade0ec23c4fc31cbb226a55d1bd4a1bac474eb81dc7", 6222)),
+    "QQP": (Source(_GLUE + "QQP.zip", "40e7c862c04eb26ee04b67fd900e76c45c6ba8e6d8fab4f8f1f8072a1a3fbae0", 41696084),),
+    "STS-B": (Source(_GLUE + "STS-B.zip",
+                     "e60a6393de5a8b5b9bac5020a1554b54e3691f9d600b775bd131e613ac179c85", 802872),),
+    "MNLI": (Source(_GLUE + "MNLI.zip",
+                    "e7c1d896d26ed6caf700110645df426cc2d8ebf02a5ab743d5a5c68ac1c83633", 312783507),),
+    "SNLI": (Source("https://nlp.stanford.edu/projects/snli/snli_1.0.zip",
+                    "afb3d70a5af5d8de0d9d81e2637e0fb8c22d1235c2749d83125ca43dab0dbd3e", 94550081),),
+    "QNLI": (Source(_GLUE + "QNLIv2.zip",
+                    "e634e78627a29adaecd4f955359b22bf5e70f2cbd93b493f2d624138a0c0e5f5", 10627589),),
+    "RTE": (Source(_GLUE + "RTE.zip", "6bf86de103ecd335f3441bd43574d23fef87ecc695977a63b82d5efb206556ee", 697150),),
+    "WNLI": (Source(_GLUE + "WNLI.zip", "ae0e8e4d16f4d46d4a0a566ec7ecceccfd3fbfaa4a7a4b4e02848c0f2561ac46", 28999),),
+}
+"""Task -> its official files. Sizes and digests: TensorFlow Datasets' url_checksums."""
+
+_GLUE_BY_HAND = "--glue-dir FOLDER"
+
+
+# -- checkpoints
+
+
+# -- GLUE
+
+@disk_errors_told()
+def get_glue_folder(task: Task, glue_dir: str | None, cache: Path) -> Path:
+    """A folder with the task's train.tsv, dev.tsv (dev_matched.tsv, ...) and, where it is published, test.tsv.
+
+    Args:
+      task: the task.
+      glue_dir: the user's folder with a subfolder for each task, or None to fetch the official files once.
+      cache: the cache folder.
+
+    Raises:
+      UserError: the folder or a file in it is missing, or the files cannot be fetched.
+    """
+    if glue_dir is not None:
+        return _check_glue_folder(task, Path(glue_dir).expanduser())
+    if task.name not in SOURCES:
+        raise UserError(f"{task.name} has no address to fetch it from; give a folder that has it with {_GLUE_BY_HAND}")
+    sources = SOURCES[task.name]
+    folder = cache / "glue" / f"{task.name}-{sources[0].sha256[:12]}"
+    if folder.is_dir():
+        return folder
+    files = [download(source.url, sha256=source.sha256, size=source.size, cache=cache, by_hand=_GLUE_BY_HAND)
+             for source in sources]
+    with locked(cache, folder.name):
+        if not folder.is_dir():
+            with filled_folder(folder) as new:
+                if task.name == "MRPC":
+                    _divide_mrpc(*files, new)
+                else:
+                    _unpack_task(task, *files, new)
+    return folder
+
+
+def _check_glue_folder(task: Task, glue_dir: Path) -> Path:
+    folder = glue_dir / task.name
+    if not glue_dir.is_dir():
+        raise UserError(f"there is no folder {glue_dir}; --glue-dir takes a folder with a subfolder for each GLUE task")
+    missing = _missing_files(task, folder)
+    if missing:
+        problem = f"missing split {missing[0]} in {folder}" if folder.is_dir() else f"there is no folder {folder}"
+        ready = [name for name, other in TASKS.items() if not _missing_files(other, glue_dir / name)]
+        raise UserError(f"{problem} (complete tasks there: {', '.join(ready) or 'none'}); add the files, or leave "
+                        "--glue-dir out to fetch them")
+    return folder
+
+
+def _missing_files(task: Task, folder: Path) -> list[str]:
+    return [f"{name}.tsv" for name in ("train", *task.evaluation_rows)
+            if not any((folder / file).is_file() for file in (f"{name}.tsv", task.aliases.get(name, f"{name}.tsv")))]
+
+
+def _unpack_task(task: Task, archive: Path, folder: Path) -> None:
+    wanted = {task.aliases.get(name, f"{name}.tsv"): f"{name}.tsv" for name in ("train", *task.evaluation_rows)}
+    tests = {file.replace("dev", "test"): ours.replace("dev", "test")
+             for file, ours in wanted.items() if ours != "train.tsv"}
+    with open(archive, "rb") as file:
+        unpack(file, str(archive), wanted, folder, optional=tests)
+
+
+def _divide_mrpc(train: Path, test: Path, dev_ids: Path, folder: Path) -> None:
+    """Writes GLUE's three files from Microsoft's two: the same rows in the same order as download_glue_data.py's.
+
+    Dev rows are those whose pair of ids is listed; test.tsv has the row's number in place of the label.
+    """
+    ids = set(dev_ids.read_bytes().splitlines())
+    header, *rows = train.read_bytes().removeprefix(b"\xef\xbb\xbf").splitlines(keepends=True)
+    files = {"train.tsv": [header], "dev.tsv": [header]}
+    for row in rows:
+        files["dev.tsv" if b"\t".join(row.split(b"\t")[1:3]) in ids else "train.tsv"].append(row)
+    header, *rows = test.read_bytes().removeprefix(b"\xef\xbb\xbf").splitlines(keepends=True)
+    files["test.tsv"] = [header.replace(b"Quality", b"index"),
+                         *(b"%d\t" % number + row.split(b"\t", 1)[1] for number, row in enumerate(rows))]
+    for name, lines in files.items():
+        with open(folder / name, "xb") as file:
+            file.writelines(lines)
+            sync(file)
+
+
+# -- archives
+
+

@@ -1,0 +1,199 @@
+"""Runs what is missing of a study: takes a run, has it trained, records it."""
+import contextlib
+import functools
+import queue
+import signal
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+
+from common import Terminated, UserError
+from common.running.executor import NoWorkers, WorkerError
+from common.running.outbox import Outbox
+from common.running.planning import Need
+from common.store.owner import Owner
+from common.store.store import Claim, RunLost, Store
+from common.studies.config import RunConfig
+from common.training.run import train_run
+
+HEARTBEAT_SECONDS = 20
+
+
+class Driver:
+    """Takes the missing runs of a study one by one, has them trained and records them.
+
+    Args:
+      store: where results go; nobody but the driver writes to it.
+      executor: what trains: any `concurrent.futures.Executor`.
+      workers: runs at a time, or what tells how many they are now.
+      make_job: configuration and instance -> `Job`.
+      display: hears of every start, end and failure.
+      outbox: keeps what was trained until it is in the store.
+      fail_fast: stop at the first failure.
+    """
+
+    def __init__(self, store: Store, executor: Executor, workers: int | Callable[[], int], make_job, display, *, outbox: Outbox,
+                 train=train_run, fail_fast: bool = False):
+        self.store, self.executor = store, executor
+        self.places = workers if callable(workers) else lambda: workers
+        self.make_job, self.display, self.outbox = make_job, display, outbox
+        self.train, self.fail_fast = train, fail_fast
+        self.owner = Owner.of_this_process()
+        self.failures: list[tuple[RunConfig, int, BaseException]] = []
+        self._working: dict[Future, Claim] = {}
+        self._ended: queue.SimpleQueue[Future] = queue.SimpleQueue()
+        self._kept: dict[Future, bool] = {}
+        """Runs that ended: whether a result waits in the outbox."""
+        self._last_beat = time.monotonic()
+
+    def run(self, needs: list[Need]) -> None:
+        """Trains all that is missing; what somebody else has taken is waited for, and taken over if they die.
+
+        Raises:
+          UserError: the store could not be used any more; what was in work is trained to its end and kept in the outbox.
+          NoWorkers: nobody trains any more; what was in work is given back.
+        """
+        waiting = deque(_in_order(needs))
+        try:
+            while waiting or self._working:
+                self._take(waiting)
+                waiting += self._finish(self._wait())
+                self._beat()
+                if self.failures and self.fail_fast:
+                    break
+        except NoWorkers:
+            raise
+        except UserError as error:
+            raise UserError(f"{error}{self._keep_results(error)}") from error
+        finally:
+            with contextlib.suppress(UserError):  # the next call finds this process gone
+                if self._working:
+                    self.store.patience = 0
+                for claim in self._working.values():
+                    self.store.release(claim, self.owner)
+
+    def _take(self, waiting: deque) -> None:
+        """Fills the free workers with waiting runs; a run that another driver holds goes back to their end."""
+        free = self.places() - len(self._working)
+        if free <= 0 or not waiting:
+            return
+        claims, others = self.store.take(list(waiting), free, self.owner)
+        for _ in range(len(claims) + len(others)):
+            waiting.popleft()
+        for claim in claims:
+            self.display.started(claim)
+            self._start(claim)
+        for (config, instance), status in others.items():
+            if status in ("done", "diverged"):
+                self.outbox.remove(config, instance)
+                self.display.found(config, instance)
+            elif status == "failed":
+                self._fail(config, instance, WorkerError("it failed in another process"))
+            else:
+                waiting.append((config, instance))
+
+    def _start(self, claim: Claim) -> None:
+        """Has a run trained, unless it was trained before and could not be recorded."""
+        trained = self.outbox.find(claim.config, claim.instance)
+        if trained is None:
+            future = self.executor.submit(self.train, self.make_job(claim.config, claim.instance))
+        else:
+            future = Future()
+            future.set_result(trained)
+        self._working[future] = claim
+        future.add_done_callback(functools.partial(self._keep, claim))
+
+    def _keep(self, claim: Claim, future: Future) -> None:
+        """Puts a result into the outbox the moment it is there, in whatever wait the driver is."""
+        trained = not future.cancelled() and future.exception() is None
+        self._kept[future] = trained and self.outbox.save(claim.config, claim.instance, future.result())
+        self._ended.put(future)
+
+    def _wait(self) -> list[Future]:
+        """The runs that ended meanwhile, after a second at most."""
+        ended = []
+        with contextlib.suppress(queue.Empty):
+            ended.append(self._ended.get(timeout=1))
+            while True:
+                ended.append(self._ended.get_nowait())
+        return ended
+
+    def _finish(self, futures: list[Future]) -> list[tuple[RunConfig, int]]:
+        """Records what has ended; gives the runs that somebody else took over meanwhile, to be waited for."""
+        ended = {self._working[future]: future for future in futures}
+        results = {claim: future.result() for claim, future in ended.items() if future.exception() is None}
+        lost = self.store.record_all(results, self.owner) if results else []
+        gone = None
+        for claim, future in ended.items():
+            if isinstance(future.exception(), NoWorkers):
+                gone = future.exception()
+                continue
+            if claim in lost:
+                self.display.lost(claim)
+            elif claim in results:
+                self._recorded(claim, results[claim])
+            elif not self._failed(claim, future.exception()):
+                lost.append(claim)
+            del self._working[future], self._kept[future]
+        if gone:
+            raise gone
+        return [(claim.config, claim.instance) for claim in lost]
+
+    def _recorded(self, claim: Claim, result) -> None:
+        self.outbox.remove(claim.config, claim.instance)
+        self.display.finished(claim, result)
+        if result.not_kept:
+            self.failures.append((claim.config, claim.instance, WorkerError(
+                f"its numbers are in the store, but {result.not_kept}; mend that and call again")))
+
+    def _failed(self, claim: Claim, error: BaseException) -> bool:
+        """Records a failure; False if the run is no longer ours."""
+        try:
+            self.store.fail(claim, self.owner, str(error))
+        except RunLost:
+            self.display.lost(claim)
+            return False
+        self._fail(claim.config, claim.instance, error)
+        return True
+
+    def _keep_results(self, error: UserError) -> str:
+        """Waits for what is in work to reach the outbox; says so in words to follow the error's."""
+        in_work = [future for future in self._working if future not in self._kept]
+        self.display.away(error, len(in_work))
+        while any(future not in self._kept for future in in_work):
+            self._ended.get()
+        trained = [future for future in self._working if future.exception() is None]
+        lost = sum(not self._kept[future] for future in trained)
+        if lost:
+            return f"; {lost} trained runs could not be kept in {self.outbox.folder} either and are lost"
+        return f"; what was trained is kept in {self.outbox.folder}: call again to record it" if trained else ""
+
+    def _fail(self, config: RunConfig, instance: int, error: BaseException) -> None:
+        self.failures.append((config, instance, error))
+        self.display.failed(config, instance, error)
+
+    def _beat(self) -> None:
+        if time.monotonic() - self._last_beat > HEARTBEAT_SECONDS:
+            self.store.beat(self.owner)
+            self._last_beat = time.monotonic()
+
+
+def _in_order(needs: list[Need]) -> list[tuple[RunConfig, int]]:
+    """First instances first; among them the longest runs first, so that no worker is left with one at the end."""
+    runs = [(instance, need) for need in needs for instance in need.missing]
+    runs.sort(key=lambda run: (run[0], -(run[1].seconds or 0), run[1].config.batch_size))
+    return [(need.config, instance) for instance, need in runs]
+
+
+@contextlib.contextmanager
+def stopping_on_sigterm():
+    """Turns SIGTERM into `Terminated`, so that what is held is given back."""
+    def stop(signum, frame):
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

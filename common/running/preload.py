@@ -1,0 +1,20 @@
+"""What every worker process imports, imported once by the server they are forked from.
+
+Importing TensorFlow starts no threads of its own that a fork would lose; its runtime is set up in the worker.
+"""
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+_errors = os.dup(2)
+_silence = os.open(os.devnull, os.O_WRONLY)
+os.dup2(_silence, 2)
+try:
+    import scipy.stats  # noqa: F401
+    import sklearn.metrics  # noqa: F401
+    from official.nlp.tools import tokenization  # noqa: F401
+
+    import common.training.trainer  # noqa: F401
+finally:
+    os.dup2(_errors, 2)
+    os.close(_errors)
+    os.close(_silence)

@@ -1,0 +1,88 @@
+"""What a user sees while a study runs: bars on a terminal, one plain line for each run elsewhere."""
+import itertools
+import sys
+import threading
+import time
+
+from tqdm import tqdm
+
+from common.studies.config import RunConfig
+from common.studies.names import name_run, show_seconds
+
+
+class Display:
+    """Shows a study's progress on stderr.
+
+    Args:
+      total: runs to train.
+    """
+
+    def __init__(self, total: int):
+        self.total, self.done = total, 0
+        self._began = time.monotonic()
+        self._bars_shown = sys.stderr.isatty()
+        self._lock = threading.Lock()
+        self._study = tqdm(total=total, desc="study", unit="run", position=0, disable=None, leave=False,
+                           bar_format="{desc}: {n_fmt}/{total_fmt} runs |{bar}| {elapsed}{postfix}")
+        self._bars: dict[tuple[str, int], tqdm] = {}
+
+    def started(self, claim) -> None:
+        if self._bars_shown:
+            taken = {abs(bar.pos) for bar in self._bars.values()}
+            place = next(number for number in itertools.count(1) if number not in taken)
+            self._bars[claim.config.hash, claim.instance] = tqdm(
+                desc=name_run(claim.config, claim.instance), unit="step", position=place, leave=False)
+
+    def progress(self, job, progress) -> None:
+        """Heard from a worker, in another thread."""
+        with self._lock:
+            bar = self._bars.get((job.config.hash, job.instance))
+            if bar is None:
+                return
+            if progress.step == 1:
+                bar.reset()  # the rate is that of the steps, without the start-up
+            bar.total = progress.steps or None
+            bar.set_postfix_str(progress.message, refresh=False)
+            bar.update(progress.step - bar.n)
+
+    def finished(self, claim, result) -> None:
+        scores = " ".join(f"{row['evaluation_set']} {row['metric']} " +
+                          ("undefined" if row["score"] is None else f"{row['score']:.4f}") +
+                          (" collapsed" if row["collapsed"] else "") for row in result.evaluations)
+        self._close_bar(claim.config, claim.instance)
+        self._line(claim.config, claim.instance,
+                   ("diverged" if result.diverged else scores) + f"  {show_seconds(result.total_seconds)}")
+
+    def failed(self, config: RunConfig, instance: int, error) -> None:
+        self._close_bar(config, instance)
+        self._line(config, instance, f"FAILED: {error}")
+
+    def lost(self, claim) -> None:
+        """Another process took the run over; `found`, `failed` or `started` tells later what became of it."""
+        self._close_bar(claim.config, claim.instance)
+
+    def away(self, error, in_work: int) -> None:
+        """The store cannot be used any more; what is in work goes on to its end."""
+        tqdm.write(f"{error}" + (f"; waiting for {in_work} runs to be trained to their end" if in_work else ""), file=sys.stderr)
+
+    def found(self, config: RunConfig, instance: int) -> None:
+        """A run that somebody else finished meanwhile."""
+        self._line(config, instance, "was trained by another process")
+
+    def close(self) -> None:
+        for bar in [*self._bars.values(), self._study]:
+            bar.close()
+
+    def _close_bar(self, config: RunConfig, instance: int) -> None:
+        with self._lock:
+            bar = self._bars.pop((config.hash, instance), None)
+            if bar is not None:
+                bar.close()
+
+    def _line(self, config: RunConfig, instance: int, text: str) -> None:
+        self.done += 1
+        left = (time.monotonic() - self._began) / self.done * (self.total - self.done)
+        tqdm.write(f"[{self.done}/{self.total}] {name_run(config, instance)}  {text}  {show_seconds(left)} left",
+                   file=sys.stderr)
+        self._study.set_postfix_str(f"{show_seconds(left)} left", refresh=False)
+        self._study.update(1)

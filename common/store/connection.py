@@ -1,0 +1,294 @@
+"""The connection to a results store: opening it, transactions, waiting for locks and servers, and errors in one sentence."""
+import contextlib
+import functools
+import os
+import sqlite3
+import sys
+import time
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy import select
+
+from common import UserError
+from common.store import schema
+from common.store.schema import VERSION, runs, versions
+
+BUSY_SECONDS = 60
+"""How long an SQLite store that another program holds locked is waited for."""
+CHECKED_BYTES = 16 << 20
+"""An SQLite file up to this size is searched for damage whenever it is opened, which takes a fifth of a second at most."""
+PATIENCE_SECONDS = 300
+"""How long a database server that went away (restarted, unplugged) is waited for."""
+PASSING = ("40001", "40P01", "53300", "57P01", "57P02", "57P03")
+"""PostgreSQL's codes of what passes: serialisation failure, deadlock, too many connections, shutdown, crash, start-up."""
+
+
+class NoStore(UserError):
+    """There is no store yet where one is to be read."""
+
+
+class StoreAway(UserError):
+    """The database server does not answer, or cut the transaction off; the same call may succeed later."""
+
+
+def patient(method):
+    """Repeats a method whose transaction was cut off, until it succeeds or the store's patience is at its end.
+
+    What was lost may be no more than the answer to the COMMIT: such a method finds out whether it was obeyed before.
+    """
+    @functools.wraps(method)
+    def repeated(self, *arguments, **options):
+        began, pause = time.monotonic(), 0.1
+        while True:
+            try:
+                return method(self, *arguments, **options)
+            except StoreAway as error:
+                if time.monotonic() - began + pause > self.patience:
+                    raise
+                if pause == 0.1:
+                    print(f"waiting for the store: {error}", file=sys.stderr)
+                time.sleep(pause)
+                pause = min(2 * pause, 5)
+    return repeated
+
+
+class Database:
+    """One open results store, its schema made or checked.
+
+    Args:
+      address: path of an SQLite file, or a database URL of SQLAlchemy.
+      create: make the file and the tables where they are missing, and upgrade an older store after a backup. Without it
+        the store is only read, and an older SQLite store is read from an upgraded copy in memory.
+      flag: what the user gave the address by, for sentences that tell them to give another.
+
+    Raises:
+      NoStore: it is missing or empty, and `create` is not set.
+      UserError: the store cannot be opened, is damaged, is no store of this program or is of a newer version.
+    """
+
+    def __init__(self, address: str | os.PathLike, *, create: bool = True, flag: str = "--db"):
+        self.address, self.flag = str(address), flag
+        self.patience = PATIENCE_SECONDS
+        if not self.address:
+            raise UserError(f"the results store has no name; name a file with {flag}")
+        try:
+            self.url = (sa.make_url(self.address) if "://" in self.address
+                        else sa.URL.create("sqlite", database=self.address))
+        except (sa.exc.ArgumentError, ValueError):
+            raise UserError(f"the {flag} address is neither a path nor a database URL such as "
+                            "postgresql+psycopg://user@host/name") from None
+        if self.url.get_backend_name() == "sqlite" and self.url.database not in (None, "", ":memory:"):
+            path = Path(self.url.database)
+            if not create and not path.is_file():
+                raise NoStore(f"there is no results store at {path}; run one of the exp_*.py scripts first "
+                              f"or name another with {flag}")
+            if not path.parent.is_dir():
+                raise UserError(f"the folder of the results store {path} does not exist; create it or name another "
+                                f"place with {flag}")
+            if path.is_dir():
+                raise UserError(f"the results store {path} is a folder; name a file with {flag}")
+        try:
+            self.engine = sa.create_engine(self.url, **_engine_options(self.url))
+        except (sa.exc.NoSuchModuleError, ModuleNotFoundError) as error:
+            raise UserError(f"no driver for the database {self.name}: {error}; install it with pip") from None
+        self._listen()
+        self._check_schema(create)
+
+    def _listen(self) -> None:
+        if self.engine.dialect.name == "sqlite":
+            sa.event.listen(self.engine, "connect", _prepare_sqlite)
+            sa.event.listen(self.engine, "begin", _begin_sqlite)
+            sa.event.listen(self.engine, "commit", _commit_sqlite)
+
+    @property
+    def name(self) -> str:
+        """The address without what may be secret: the password, and the options behind a question mark."""
+        return self.url.set(query={}).render_as_string() if "://" in self.address else self.address
+
+    @property
+    def full_name(self) -> str:
+        """The same for this store from whatever folder a file is named; never to be shown, it may hold what is secret."""
+        if self.url.get_backend_name() == "sqlite":
+            return str(Path(self.url.database or "").resolve())
+        return self.url.set(password=None).render_as_string()
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    @contextlib.contextmanager
+    def reading(self):
+        """A connection whose queries see one state of the store."""
+        with self._connected(writes=False) as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def writing(self):
+        """A transaction: committed at the end, rolled back on any exception."""
+        with self._connected(writes=True) as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def _connected(self, writes: bool):
+        try:
+            with self.engine.connect() as connection:
+                connection = connection.execution_options(writes=writes)
+                if not writes and connection.dialect.name == "postgresql":  # else each query sees a state of its own
+                    connection = connection.execution_options(isolation_level="REPEATABLE READ")
+                with connection.begin():
+                    yield connection
+        except sa.exc.IntegrityError:
+            raise
+        except (sa.exc.DBAPIError, sqlite3.Error, UnicodeDecodeError) as error:  # the last: of a damaged message or text
+            kind = StoreAway if _may_pass(error) else UserError
+            raise kind(f"the results store {self.name} cannot be {'written' if writes else 'read'}: "
+                       f"{_reason(error, self.flag)}") from error
+
+    # -- schema
+
+    def _check_schema(self, create: bool) -> None:
+        with self.reading() as connection:
+            self._check_file(connection)
+            version = self._find_version(connection)
+        if version is not None and version > VERSION:
+            raise UserError(f"the results store {self.name} has schema version {version}, this program knows {VERSION}; "
+                            "update the program")
+        if version == VERSION:
+            return
+        if create:
+            self._create_or_upgrade()
+        elif version is None:
+            raise NoStore(f"{self.name} holds no results yet; run one of the exp_*.py scripts first")
+        elif self.engine.dialect.name == "sqlite":
+            self._read_a_copy(version)
+        else:
+            raise UserError(f"the results store {self.name} has the old schema version {version}; call one of the exp_*.py "
+                            "scripts with it, which upgrades it")
+
+    def _check_file(self, connection) -> None:
+        """Refuses a damaged file while looking for damage is cheap; a larger one is refused when damage is met."""
+        if connection.dialect.name != "sqlite":
+            return
+        pages, size = (connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("page_count", "page_size"))
+        if pages * size <= CHECKED_BYTES:
+            damage = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+            if damage != "ok":
+                damage = _first_line(damage.replace("*** in database main ***", ""))
+                raise UserError(f"the results store {self.name} is damaged ({damage}); restore a copy of it, or "
+                                f"save what can be read with `sqlite3 {self.name} .recover`")
+
+    def _create_or_upgrade(self) -> None:
+        """Brings the schema to this version: all of it or nothing, whoever else is about to do the same."""
+        with self.writing() as connection:
+            schema.lock(connection)
+            version = self._find_version(connection)
+            if version is None:
+                schema.create(connection)
+            elif version < VERSION:
+                backup = schema.back_up(connection, version)
+                schema.upgrade(connection, version)
+        if version is not None and version < VERSION:
+            print(f"the results store {self.name} was upgraded from schema version {version} to {VERSION}; as it was before "
+                  f"it is in {backup}", file=sys.stderr)
+
+    def _read_a_copy(self, version: int) -> None:
+        """Goes on with an upgraded copy in memory, so that reading leaves the file as it is."""
+        copy = sqlite3.connect(":memory:", check_same_thread=False)
+        with self.reading() as connection:
+            connection.connection.driver_connection.backup(copy)
+        self.engine.dispose()
+        self.engine = sa.create_engine("sqlite://", creator=lambda: copy, poolclass=sa.StaticPool)
+        self._listen()
+        with self.writing() as connection:
+            schema.upgrade(connection, version)
+
+    def _find_version(self, connection) -> int | None:
+        """The schema version, None where the database is empty; a foreign database is refused."""
+        tables = sa.inspect(connection).get_table_names()
+        if not tables:
+            return None
+        if versions.name not in tables or runs.name not in tables:
+            raise UserError(f"the database {self.name} belongs to another program (it has the table {tables[0]!r}); "
+                            f"name another with {self.flag}")
+        version = connection.scalar(select(sa.func.max(versions.c.version)))
+        if version is None or version < 1:
+            raise UserError(f"the results store {self.name} does not say of which schema version it is; restore a copy of it or "
+                            f"name another with {self.flag}")
+        return version
+
+
+def _engine_options(url: sa.URL) -> dict:
+    if url.get_backend_name() == "sqlite":
+        return {"connect_args": {"timeout": 1}}
+    if url.get_driver_name() not in ("psycopg", "psycopg2"):
+        return {"pool_pre_ping": True}
+    # libpq's own limits are minutes to hours, in which a server that was unplugged would not be noticed
+    limits = {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3,
+              "tcp_user_timeout": 60_000}
+    return {"pool_pre_ping": True, "connect_args": {name: value for name, value in limits.items() if name not in url.query}}
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether the same transaction may succeed later: a server that is away, or a conflict that it broke up."""
+    if not hasattr(getattr(error, "orig", None), "sqlstate"):  # PostgreSQL's drivers give it; SQLite is never away
+        return False
+    state = error.orig.sqlstate
+    return error.connection_invalidated or state in PASSING or (state is None and isinstance(error, sa.exc.OperationalError))
+
+
+def _prepare_sqlite(connection, _record) -> None:
+    connection.isolation_level = None  # else the driver begins transactions late, behind SQLAlchemy's back
+    for setting in ("foreign_keys = ON", "synchronous = FULL"):
+        _wait_for_lock(connection.execute, f"PRAGMA {setting}")
+
+
+def _begin_sqlite(connection) -> None:
+    # A write must hold the lock before it reads what it will change; a late upgrade of the lock fails as "locked".
+    if connection.get_execution_options().get("writes"):
+        _wait_for_lock(connection.exec_driver_sql, "BEGIN IMMEDIATE")
+    else:
+        connection.exec_driver_sql("BEGIN")
+        # The lock that BEGIN leaves to the first query:
+        _wait_for_lock(connection.exec_driver_sql, "SELECT 1 FROM sqlite_master LIMIT 1")
+
+
+def _commit_sqlite(connection) -> None:
+    if connection.get_execution_options().get("writes"):
+        _wait_for_lock(connection.exec_driver_sql, "COMMIT")  # readers may hold it up; then the transaction stays as it is
+
+
+def _wait_for_lock(execute, statement: str) -> None:
+    """Tries a statement again while the store is locked: SQLite itself waits a second at most, for it hears no Ctrl-C."""
+    until = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            execute(statement)
+            return
+        except (sa.exc.OperationalError, sqlite3.OperationalError) as error:
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise
+
+
+def _reason(error: Exception, flag: str) -> str:
+    cause = getattr(error, "orig", None) or error
+    text = _first_line(str(cause)) or type(cause).__name__
+    remedies = {
+        "locked": "another program holds it locked; close that and call again",
+        "readonly": f"it is read-only; make it writable or name another with {flag}",
+        "unable to open": f"the file cannot be opened; check its permissions or name another with {flag}",
+        "full": "the disk is full; free some space and call again",
+        "disk I/O error": "the disk is full or failing; free some space and call again",
+        "malformed": f"the file is damaged; restore a copy of it or name another with {flag}",
+        "decode": f"the file is damaged; restore a copy of it or name another with {flag}",
+        "not a database": f"the file is no SQLite database; name another with {flag}",
+        "password": "give the password in PGPASSWORD or in ~/.pgpass, or mend the user's name",
+        "Connection refused": f"no server answers there; start it, or mend host and port in {flag}",
+        "could not translate host name": f"mend the host's name in {flag}",
+        "does not exist": f"create it, or name another with {flag}",
+        "permission denied": "let the database's owner grant it",
+    }
+    return next((f"{remedy} ({text})" for sign, remedy in remedies.items() if sign in text), text)
+
+
+def _first_line(text: str) -> str:
+    return next(iter(text.strip().splitlines()), "")

@@ -1,0 +1,408 @@
+"""The results store: every query that the program makes.
+
+One row of `runs` is one trained instance of one configuration. A run is taken by one guarded UPDATE, and a finished run
+appears with all its measurements in one transaction or not at all. People should ask the views `results`, `cells` and
+`curves`: their columns are stable, the tables behind them may move.
+"""
+import dataclasses
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+from sqlalchemy import Integer, select
+
+from common import UserError
+from common.store import merging, schema
+from common.store.connection import Database, patient
+from common.store.owner import Owner
+from common.store.schema import (
+    FINISHED,
+    configs,
+    datasets,
+    environments,
+    evaluations,
+    labels,
+    measurements,
+    outputs,
+    runs,
+)
+from common.studies.config import RunConfig
+from common.studies.tasks import METRICS
+from common.training.job import RunResult
+
+MAX_FAILURES = 3
+"""A run that failed this often is not tried again unless asked for."""
+LEASE_SECONDS = 120
+"""After this long without a heartbeat a run that is held on another machine may be taken over."""
+
+
+class RunLost(Exception):
+    """The run was taken over by somebody else: what was trained here must not be written."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Claim:
+    """A run that is ours to train."""
+
+    run: int
+    config: RunConfig
+    instance: int
+    attempt: int
+
+
+class Store(Database):
+    """The results store: every query that the program makes."""
+
+    # -- planning
+
+    @patient
+    def where_statuses(self, wanted: Sequence[RunConfig]) -> dict[RunConfig, dict[int, tuple[str, int, bool]]]:
+        """Configuration -> instance -> (status, failures, set aside?) of its runs."""
+        query = select(runs.c.config, runs.c.instance, runs.c.status, runs.c.failures, runs.c.set_aside)
+        known, found = {config.hash: config for config in wanted}, {config: {} for config in wanted}
+        with self.reading() as connection:
+            for hashes in _in_pieces(list(known)):
+                for row in connection.execute(query.where(runs.c.config.in_(hashes)).order_by(runs.c.instance)):
+                    found[known[row.config]][row.instance] = (row.status, row.failures, row.set_aside is not None)
+        return found
+
+    def where_status(self, config: RunConfig) -> dict[int, tuple[str, int, bool]]:
+        """The same of one configuration."""
+        return self.where_statuses([config])[config]
+
+    def where_scores(self, config: RunConfig, instance: int) -> dict[str, float | None]:
+        """Evaluation set -> main score of a finished run."""
+        query = (select(evaluations.c.evaluation_set, evaluations.c.score).join(runs, runs.c.id == evaluations.c.run)
+                 .where(runs.c.config == config.hash, runs.c.instance == instance))
+        with self.reading() as connection:
+            return {row.evaluation_set: row.score for row in connection.execute(query)}
+
+    def where_points(self, config: RunConfig, instance: int) -> tuple[list[tuple[str, int, float]], str | None]:
+        """All that a finished run measured as (split/metric, step, value), by step, and when it was finished.
+
+        The scores of its evaluation sets stand at its last step. A run that is not finished has no points.
+        """
+        run = select(runs.c.id, runs.c.finished_at).where(runs.c.config == config.hash, runs.c.instance == instance,
+                                                          runs.c.status.in_(FINISHED))
+        with self.reading() as connection:
+            row = connection.execute(run).one_or_none()
+            if row is None:
+                return [], None
+            measured = connection.execute(select(measurements).where(measurements.c.run == row.id).order_by(
+                measurements.c.step, measurements.c.split, measurements.c.metric)).all()
+            points = [(f"{each.split}/{each.metric}", each.step, each.value if each.kind == "finite" else float(each.kind))
+                      for each in measured]
+            last = max((step for _, step, _ in points), default=0)
+            for each in connection.execute(select(evaluations).where(evaluations.c.run == row.id)
+                                           .order_by(evaluations.c.evaluation_set)).mappings():
+                points += [(f"{each['evaluation_set']}/{metric}", last, each[metric])
+                           for metric in (*METRICS, "loss") if each[metric] is not None]
+            return points, row.finished_at
+
+    @patient
+    def plan(self, study: str, wanted: dict[RunConfig, list[int]], instances: int, *, checkpoint: dict,
+             data: list[dict], label_rows: Sequence[dict] = (), retry_failed: bool = False) -> None:
+        """Registers what a study wants: its configurations, and a pending run for each instance not there yet.
+
+        Args:
+          study: name of the study.
+          wanted: configuration -> instance numbers.
+          instances: how many instances were asked for.
+          checkpoint, data, label_rows: the rows of `checkpoints`, `datasets` and `labels` that describe the input.
+          retry_failed: make failed runs pending again, however often they failed.
+        """
+        with self.writing() as connection:
+            schema.lock(connection)  # two plans that insert the same rows in another order would block each other
+            schema.insert_checkpoints(connection, [checkpoint])
+            schema.insert_new(connection, datasets, data)
+            schema.insert_new(connection, labels, label_rows)
+            schema.insert_new(connection, configs, [_config_row(config) for config in wanted])
+            schema.insert_new(connection, runs, [{"config": config.hash, "instance": instance}
+                                                 for config, numbers in wanted.items() for instance in numbers])
+            schema.insert_studies(connection, [{"study": study, "config": config.hash, "instances": instances}
+                                               for config in wanted])
+            failed = connection.execute(select(runs.c.id, runs.c.config, runs.c.instance).where(
+                runs.c.status == "failed", sa.true() if retry_failed else runs.c.failures < MAX_FAILURES)).all()
+            numbers = {config.hash: set(instances) for config, instances in wanted.items()}
+            again = [run.id for run in failed if run.instance in numbers.get(run.config, ())]
+            for ids in _in_pieces(again):
+                connection.execute(runs.update().where(runs.c.id.in_(ids)).values(
+                    status="pending", error=None, **({"failures": 0} if retry_failed else {})))
+
+    def where_last_validation(self, config: RunConfig, metric: str) -> dict[int, float]:
+        """Instance -> last validation score of a configuration's finished runs, -inf for one that has none; in order."""
+        scores = ((measurements.c.run == runs.c.id) & (measurements.c.split == "validation")
+                  & (measurements.c.metric == metric) & (measurements.c.kind == "finite") & (runs.c.status == "done"))
+        query = (select(runs.c.instance, measurements.c.value).outerjoin(measurements, scores)
+                 .where(runs.c.config == config.hash, runs.c.status.in_(FINISHED), runs.c.set_aside.is_(None))
+                 .order_by(runs.c.instance, measurements.c.step))
+        with self.reading() as connection:
+            return {row.instance: -math.inf if row.value is None else row.value for row in connection.execute(query)}
+
+    # -- taking and finishing runs
+
+    @patient
+    def take(self, wanted: Sequence[tuple[RunConfig, int]], most: int,
+             owner: Owner) -> tuple[list[Claim], dict[tuple[RunConfig, int], str]]:
+        """Takes runs that are pending, or whose owner is gone: the first so many of the (configuration, instance) wanted.
+
+        Returns:
+          What was taken, and the status of those before the last of them that could not be: they are finished or failed, or
+          somebody is at work on them.
+        """
+        claims, new, others = [], [], {}
+        with self.writing() as connection:
+            for run, row in self._look_up(connection, wanted, most + 100):
+                if row.status == "running" and row.owner == str(owner):  # the answer to an earlier call was lost
+                    claims.append(Claim(row.id, *run, row.attempt))
+                elif _is_free(row):
+                    claims.append(Claim(row.id, *run, row.attempt + 1))
+                    new.append(row.id)
+                else:
+                    others[run] = row.status
+                if len(claims) == most:
+                    break
+            if new:
+                taken = connection.execute(
+                    runs.update().where(runs.c.id.in_(new), runs.c.status.in_(("pending", "running")))
+                    .values(status="running", owner=str(owner), attempt=runs.c.attempt + 1, heartbeat=self._clock(),
+                            started_at=_now(), error=None))
+                if taken.rowcount != len(new):
+                    raise RuntimeError(f"{taken.rowcount} of {len(new)} runs could be taken, although they were locked")
+        return claims, others
+
+    def find_claim(self, config: RunConfig, instance: int, owner: Owner) -> Claim | None:
+        """Takes one run; None if it is finished or failed, or somebody is at work on it."""
+        return next(iter(self.take([(config, instance)], 1, owner)[0]), None)
+
+    def _look_up(self, connection, wanted: Sequence[tuple[RunConfig, int]], at_once: int) -> Iterator[tuple]:
+        """Each (configuration, instance) with its row, which nobody else changes until the end of the transaction."""
+        columns = (runs.c.id, runs.c.config, runs.c.instance, runs.c.status, runs.c.owner, runs.c.attempt, runs.c.heartbeat,
+                   self._clock().label("now"))
+        for piece in _in_pieces(wanted, at_once):
+            query = select(*columns).where(
+                sa.tuple_(runs.c.config, runs.c.instance).in_([(config.hash, instance) for config, instance in piece]))
+            rows = {(row.config, row.instance): row for row in _locked(connection, query)}
+            yield from ((run, rows[run[0].hash, run[1]]) for run in piece)
+
+    @patient
+    def beat(self, owner: Owner) -> None:
+        """Says that this owner is alive."""
+        with self.writing() as connection:
+            connection.execute(runs.update().where(runs.c.status == "running", runs.c.owner == str(owner))
+                               .values(heartbeat=self._clock()))
+
+    @patient
+    def release(self, claim: Claim, owner: Owner) -> None:
+        """Gives a run back untrained."""
+        with self.writing() as connection:
+            connection.execute(_held(claim, owner).values(status="pending", owner=None))
+
+    @patient
+    def record_all(self, results: Mapping[Claim, RunResult], owner: Owner) -> list[Claim]:
+        """Writes finished runs with their scores and curves: all of it, or nothing; the same once more changes nothing.
+
+        Returns:
+          The runs that are no longer ours, of which nothing was written.
+        """
+        rows = {claim: _result_rows(claim, result) for claim, result in results.items()}
+        with self.writing() as connection:
+            held = {(row.id, row.attempt) for row in _locked(connection, select(runs.c.id, runs.c.attempt).where(
+                runs.c.status == "running", runs.c.owner == str(owner)))}
+            ours = [claim for claim in results if (claim.run, claim.attempt) in held]
+            schema.insert_new(connection, environments, [results[claim].environment for claim in ours])
+            finish = runs.update().where(runs.c.id == sa.bindparam("number"))
+            for table, put in ((runs, finish), *((table, table.insert()) for table in (evaluations, measurements, outputs))):
+                new = [row for claim in ours for row in rows[claim][table]]
+                if new:
+                    connection.execute(put, new)
+            return [claim for claim in results if (claim.run, claim.attempt) not in held and not _is_so(
+                connection, claim, runs.c.status.in_(FINISHED), runs.c.digest == rows[claim][runs][0]["digest"])]
+
+    def record(self, claim: Claim, owner: Owner, result: RunResult) -> None:
+        """Writes one finished run.
+
+        Raises:
+          RunLost: the run is no longer ours.
+        """
+        if self.record_all({claim: result}, owner):
+            raise RunLost(f"run {claim.run} was taken over")
+
+    @patient
+    def fail(self, claim: Claim, owner: Owner, error: str) -> None:
+        """Records that training a run raised an error.
+
+        Raises:
+          RunLost: the run is no longer ours.
+        """
+        with self.writing() as connection:
+            failed = connection.execute(
+                _held(claim, owner).values(status="failed", owner=None, finished_at=_now(), error=error,
+                                           failures=runs.c.failures + 1))
+            if failed.rowcount != 1 and not _is_so(connection, claim, runs.c.status == "failed", runs.c.error == error):
+                raise RunLost(f"run {claim.run} was taken over")
+
+    # -- copying
+
+    @patient
+    def read_all(self) -> merging.Content:
+        """Everything in the store.
+
+        Raises:
+          UserError: a run is not what was recorded.
+        """
+        self.refuse_altered()
+        with self.reading() as connection:
+            return merging.read(connection)
+
+    @patient
+    def add(self, content: merging.Content) -> merging.Comparison:
+        """Adds what this store lacks of another's content, all of it or nothing; says what that was."""
+        with self.writing() as connection:
+            schema.lock(connection)  # nobody plans meanwhile,
+            connection.execute(select(runs.c.id).order_by(runs.c.id).with_for_update())  # and nobody takes or finishes a run
+            found = merging.compare(content, merging.read(connection))
+            merging.add(connection, content, found)
+            return found
+
+    # -- reading
+
+    def refuse_altered(self) -> None:
+        """Refuses a store of which a number is not what was recorded.
+
+        Raises:
+          UserError: it is such a store; the sentence names the first of what was changed.
+        """
+        altered = self.where_altered()
+        if altered:
+            raise UserError(f"{altered[0]} of {self.name} was changed after it was recorded"
+                            + (f", and {len(altered) - 1} more were" if altered[1:] else "")
+                            + "; restore a copy of the store, or set such runs aside (README, \"Ask your own question\")")
+
+    def where_altered(self) -> list[str]:
+        """Runs and configurations that are not what was recorded: a bit flipped, or somebody changed a number.
+
+        Runs that are set aside, and those recorded before version 2 of the schema, are not looked at.
+        """
+        with self.reading() as connection:
+            content = {table: {run: list(rows) for run, rows in itertools.groupby(
+                connection.execute(select(table).order_by(table.c.run)).mappings(), lambda row: row["run"])}
+                for table in (evaluations, measurements)}
+            recorded = connection.execute(select(runs).where(runs.c.digest.is_not(None), runs.c.set_aside.is_(None))
+                                          .order_by(runs.c.id)).mappings().all()
+            known = connection.execute(select(configs).order_by(configs.c.hash)).mappings().all()
+            predicted = connection.execute(select(outputs, runs.c.config, runs.c.instance).join(runs).where(
+                runs.c.set_aside.is_(None)).order_by(outputs.c.run, outputs.c.evaluation_set)).mappings().all()
+        altered = [f"run {row['id']}" for row in recorded
+                   if not _is_run(row, {table: rows.get(row["id"], []) for table, rows in content.items()})]
+        altered += [f"the predictions of run {row['run']}" for row in predicted
+                    if row["digest"] != schema.digest_of_output(row["config"], row["instance"], row)]
+        return altered + [f"configuration {row['hash'][:12]}" for row in known if not _is_config(row)]
+
+    @patient
+    def where_training_times(self, task: str, checkpoint: str) -> list[tuple[str, int, int, int, float]]:
+        """(configuration, batch size, epochs, runs, mean of their total seconds) of the finished runs of a task with a
+        checkpoint."""
+        columns = (configs.c.hash, configs.c.batch_size, configs.c.epochs)
+        query = (select(*columns, sa.func.count(runs.c.total_seconds), sa.func.avg(runs.c.total_seconds))
+                 .join(runs, runs.c.config == configs.c.hash)
+                 .where(configs.c.task == task, configs.c.checkpoint == checkpoint, runs.c.status == "done",
+                        runs.c.total_seconds.is_not(None))
+                 .group_by(*columns).order_by(configs.c.hash))
+        with self.reading() as connection:
+            return [tuple(row) for row in connection.execute(query)]
+
+    def _clock(self):
+        """The database's own clock, in whole seconds since 1970."""
+        if self.engine.dialect.name == "sqlite":
+            return sa.cast(sa.func.strftime("%s", "now"), Integer)
+        return sa.cast(sa.func.floor(sa.extract("epoch", sa.func.clock_timestamp())), Integer)
+
+
+def _held(claim: Claim, owner: Owner):
+    """An UPDATE of a run that touches it only while it is ours."""
+    return runs.update().where(runs.c.id == claim.run, runs.c.status == "running", runs.c.owner == str(owner),
+                               runs.c.attempt == claim.attempt)
+
+
+def _result_rows(claim: Claim, result: RunResult) -> dict[sa.Table, list[dict]]:
+    """What is written of a finished run."""
+    values = {"status": "diverged" if result.diverged else "done", "training_seconds": result.training_seconds,
+              "total_seconds": result.total_seconds, "cpu_seconds": result.cpu_seconds or None,
+              "environment": result.environment["digest"]}
+    rows = {evaluations: [{"run": claim.run, **row} for row in result.evaluations],
+            measurements: [_measurement_row(claim.run, *row) for row in result.measurements]}
+    digest = schema.digest_of({"config": claim.config.hash, "instance": claim.instance, **values}, rows)
+    return {runs: [{"number": claim.run, **values, "owner": None, "finished_at": _now(), "digest": digest}], **rows,
+            outputs: [_output_row(claim, output) for output in result.outputs]}
+
+
+def _output_row(claim: Claim, output: dict) -> dict:
+    row = output | {"content": output["content"].encode()}
+    return row | {"run": claim.run, "digest": schema.digest_of_output(claim.config.hash, claim.instance, row)}
+
+
+def _locked(connection, query) -> sa.CursorResult:
+    """Rows of `runs` that nobody else changes until the end of the transaction; all lock them in the same order, lest they block
+    each other. (SQLite has but one lock, which a transaction that writes holds from its begin.)"""
+    return connection.execute(query.order_by(runs.c.id).with_for_update())
+
+
+def _is_free(row: sa.Row) -> bool:
+    """Whether a run is there to be taken: pending, or held by somebody who is gone."""
+    if row.status != "running":
+        return row.status == "pending"
+    return Owner.parse(row.owner).is_gone(row.now - (row.heartbeat or 0) > LEASE_SECONDS)
+
+
+def _recorded(row) -> dict:
+    """The columns of a row of `runs` that its digest covers."""
+    names = ("config", "instance", "status", "training_seconds", "total_seconds", "cpu_seconds", "environment")
+    return {name: row[name] for name in names}
+
+
+def _is_run(row, content: dict) -> bool:
+    """Whether a row of `runs`, and what belongs to it, is what was recorded."""
+    try:
+        return row["digest"] == schema.digest_of(_recorded(row), content)
+    except (ValueError, TypeError, OverflowError):  # another type than the column's
+        return False
+
+
+def _is_config(row) -> bool:
+    """Whether a row of `configs` is what its hash names."""
+    try:
+        return {**row} == _config_row(RunConfig.from_json(row["json"]))
+    except (ValueError, TypeError, AttributeError):
+        return False
+
+
+def _is_so(connection, claim: Claim, *conditions) -> bool:
+    """Whether the run is in this state since the attempt that the claim is for."""
+    run = (runs.c.id == claim.run, runs.c.attempt == claim.attempt, *conditions)
+    return connection.scalar(select(runs.c.id).where(*run)) is not None
+
+
+def _config_row(config: RunConfig) -> dict:
+    values = dataclasses.asdict(config)
+    columns = {column.name: values[column.name] for column in configs.columns if column.name in values}
+    return columns | {"hash": config.hash, "json": config.to_json()}
+
+
+def _measurement_row(run: int, split: str, metric: str, step: int, epoch: float, value: float) -> dict:
+    kind = "finite" if math.isfinite(value) else "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
+    return {"run": run, "split": split, "metric": metric, "step": step, "epoch": epoch,
+            "value": value if kind == "finite" else None, "kind": kind}
+
+
+def _in_pieces(values: Sequence, length: int = 10_000) -> Iterator[Sequence]:
+    """The values in pieces of so many at most: a statement takes only so many (SQLite 32,766)."""
+    return (values[start:start + length] for start in range(0, len(values), length))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+

@@ -1,0 +1,83 @@
+"""What is kept of a run beside its numbers: the fine-tuned classifier, and its predictions for the GLUE server.
+
+Both are folders named after the run, written by the worker that trained it. What is asked for and not there is made, also
+where the run is in the store already: from its kept classifier, else by training again, which gives the same classifier,
+because training is deterministic.
+"""
+from dataclasses import dataclass
+from pathlib import Path
+
+from common import UserError
+from common.files import new_folder
+from common.studies.config import RunConfig
+from common.studies.names import name_folder
+from common.studies.tasks import TASKS
+
+
+@dataclass(frozen=True)
+class Keep:
+    """What to keep, and where; None: not at all."""
+
+    models: Path | None = None
+    """Folder of the classifiers."""
+
+    predictions: Path | None = None
+    """Folder of the files for the GLUE server."""
+
+    @property
+    def anything(self) -> bool:
+        return bool(self.models or self.predictions)
+
+    def lacks(self, config: RunConfig, instance: int) -> bool:
+        """Whether something that is asked for is not there."""
+        return any(not folder.is_dir() for folder in self._folders(config, instance))
+
+    def write(self, classifier, job) -> None:
+        """Keeps what is asked for of a run.
+
+        Args:
+          classifier: its `common.training.classifier.Classifier`.
+          job: its `common.training.job.Job`.
+        """
+        from common.training.glue_server import write_predictions
+
+        name = name_folder(job.config, job.instance)
+        if self.models:
+            classifier.save(self.models / name)
+        if self.predictions and TASKS[job.config.task].tests:
+            write_predictions(classifier, job, self.predictions / name)
+
+    def pack(self, config: RunConfig, instance: int) -> list[dict[str, bytes]]:
+        """What `write` has made of a run, to be unpacked on another machine: relative path -> content for each folder."""
+        return [{path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+                for folder in self._folders(config, instance)]
+
+    def unpack(self, config: RunConfig, instance: int, packed: list[dict[str, bytes]]) -> None:
+        """Keeps what `pack` gave elsewhere; a folder that is empty there stays away.
+
+        Raises:
+          OSError: it cannot be written.
+        """
+        for folder, files in zip(self._folders(config, instance), packed, strict=True):
+            if files:
+                with new_folder(folder) as new:
+                    for name, content in files.items():
+                        (new / name).write_bytes(content)
+
+    def _folders(self, config: RunConfig, instance: int) -> list[Path]:
+        wanted = [self.models, self.predictions if TASKS[config.task].tests else None]
+        return [folder / name_folder(config, instance) for folder in wanted if folder]
+
+    def make_folders(self) -> None:
+        """Makes the folders that are missing.
+
+        Raises:
+          UserError: one cannot be made.
+        """
+        for folder in filter(None, (self.models, self.predictions)):
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise UserError(f"the folder {folder} cannot be made ({error.strerror}); name another place") from None
+
+

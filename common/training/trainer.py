@@ -1,0 +1,146 @@
+"""The trainer: a classifier at work on one task, step by step. Imports TensorFlow."""
+import functools
+import gc
+
+import numpy as np
+import tensorflow as tf
+
+from common.inputs.batches import by_length, map_rows
+from common.inputs.tokens import Batch, Tokens
+from common.studies.config import RunConfig
+from common.studies.tasks import Task
+from common.training import model
+from common.training.job import Job
+from common.training.masks import Masks, find_dropouts
+from common.training.unpadded import classify
+
+
+class Trainer:
+    """A classifier at work on one task.
+
+    Args:
+      job: what to train.
+      task: its task.
+      tokens: encoded rows of every set, to find the words that occur.
+    """
+
+    def __init__(self, job: Job, task: Task, tokens: dict[str, Tokens]):
+        self.task = task
+        self.steps_done = 0
+        self._dtype = job.config.dtype
+        self.words = np.unique(np.concatenate([[0], *(each.ids for each in tokens.values())]))
+        self._place = np.zeros(job.checkpoint.config["vocab_size"], np.int32)
+        self._place[self.words] = np.arange(len(self.words))
+        self.model = model.build_classifier(job.checkpoint.config, task.outputs, job.config.dropout, len(self.words))
+        model.load_weights(self.model, model.get_weights(job.checkpoint, job.cache), self.words)
+        self._variables = self.model.trainable_variables
+        self._dropouts = find_dropouts(self.model)
+        inputs = [tf.TensorSpec([None, None], tf.int32)] * 3
+        labels = tf.TensorSpec([None], tf.float32 if task.is_regression else tf.int32)
+        rows, number = tf.TensorSpec([], tf.float32), tf.TensorSpec([], tf.int64)
+        self._step_inputs = [*[tf.TensorSpec([None], tf.int32)] * 3, labels, tf.TensorSpec([None, 2], tf.int32),
+                             rows, number, number]
+        self._logits = tf.function(self._logits, input_signature=inputs)
+        self._gradients = tf.function(self._gradients, input_signature=[*inputs, labels, rows, number, number, number])
+        self._specs = tf.nest.map_structure(tf.type_spec_from_value,
+                                            self._gradients.get_concrete_function().structured_outputs[1])
+        gc.collect()
+        gc.freeze()  # the graph's many objects live as long as the process: never scan them again
+
+    def start(self, config: RunConfig, steps: int, instance: int, mask_seed: int) -> None:
+        """Initial values for a run of `steps` steps."""
+        model.reset_head(self.model, model.head_seed(config, instance))
+        self._optimizer = model.build_optimizer(config, steps)
+        self._schedule = model.build_schedule(config, steps)
+        self._optimizer._create_all_weights(self._variables)  # its slots, which else appear at the first step only
+        self._take_step = tf.function(self._step, input_signature=self._step_inputs)
+        self._mask_seed = mask_seed
+        self.steps_done = 0
+
+    def state(self) -> list[np.ndarray]:
+        """The values that the next step depends on: those of the model, then those of the optimizer."""
+        return [variable.numpy() for variable in self._state_variables()]
+
+    def restore(self, state: list[np.ndarray], steps_done: int) -> None:
+        """Goes on, after `start`, from what `state` gave when so many steps were done."""
+        for variable, value in zip(self._state_variables(), state, strict=True):
+            variable.assign(value)
+        self.steps_done = steps_done
+
+    def _state_variables(self) -> list:
+        return [*self.model.variables, *self._optimizer.variables()]
+
+    def learning_rate(self, step: int) -> float:
+        """The rate that the optimizer uses at this step, counted from 0."""
+        return float(self._schedule(step))
+
+    def step(self, tokens: Tokens, rows: np.ndarray) -> float:
+        """One optimizer step on these rows; returns their mean loss before it.
+
+        The rows are cut by length into pieces whose gradients add up to the batch's: the same step, less padding.
+        """
+        batches = [tokens.batch(chosen) for chosen in by_length(rows, tokens.lengths)]
+        inputs = [np.concatenate([part.ravel() for part in parts])
+                  for parts in zip(*([*self._inputs(batch), batch.labels] for batch in batches), strict=True)]
+        shapes = [batch.ids.shape for batch in batches]
+        loss = self._take_step(*inputs, shapes, float(len(rows)), self._mask_seed, self.steps_done)
+        self.steps_done += 1
+        return float(loss)
+
+    def predict(self, tokens: Tokens, rows: np.ndarray | None = None) -> np.ndarray:
+        """Logits, float32 [rows, outputs], of every one of these rows, in their order."""
+        rows = np.arange(len(tokens)) if rows is None else rows
+        return map_rows(lambda batch: self._logits(*self._inputs(batch)).numpy(), tokens, rows, self.task.outputs)
+
+    def _step(self, ids, mask, types, labels, shapes, rows, seed, step):
+        """One optimizer step in one graph, so that no gradient passes through Python; returns the loss before it.
+
+        Args:
+          ids, mask, types: of all pieces end to end, int32 [places].
+          labels: [rows of all pieces].
+          shapes: int32 [pieces, 2], rows and length of every piece.
+          rows: of the batch.
+        """
+        def add_piece(piece, place, row, loss, gradients):
+            count, longest = tf.unstack(shapes[piece])
+            end = place + count * longest
+            inputs = [tf.reshape(values[place:end], [count, longest]) for values in (ids, mask, types)]
+            part, more = self._gradients(*inputs, labels[row:row + count], rows, seed, step, tf.cast(piece, tf.int64))
+            more = tf.nest.flatten(more, expand_composites=True)
+            gradients = tf.cond(piece > 0, lambda: self._add(gradients, more), lambda: more)
+            return piece + 1, end, row + count, loss + part, gradients
+
+        parts = tf.nest.flatten(self._specs, expand_composites=True)
+        start = [tf.zeros([0] * spec.shape.rank, spec.dtype) for spec in parts]
+        *_, loss, gradients = tf.while_loop(
+            lambda piece, *_: piece < tf.shape(shapes)[0], add_piece, (0, 0, 0, 0.0, start), parallel_iterations=1,
+            shape_invariants=(*[tf.TensorShape([])] * 4, [tf.TensorShape([None] * spec.shape.rank) for spec in parts]))
+        gradients = [tf.ensure_shape(value, spec.shape) for value, spec in zip(gradients, parts, strict=True)]
+        gradients = tf.nest.pack_sequence_as(self._specs, gradients, expand_composites=True)
+        self._optimizer.apply_gradients(zip(gradients, self._variables, strict=True))
+        return loss
+
+    def _add(self, first, second):
+        """The sum of two lists of gradients, each flat: a sparse one is the places of both."""
+        first, second = (tf.nest.pack_sequence_as(self._specs, each, expand_composites=True) for each in (first, second))
+        return tf.nest.flatten([
+            tf.IndexedSlices(tf.concat([a.values, b.values], 0), tf.concat([a.indices, b.indices], 0), b.dense_shape)
+            if isinstance(a, tf.IndexedSlices) else a + b for a, b in zip(first, second, strict=True)], expand_composites=True)
+
+    def _inputs(self, batch: Batch) -> tuple:
+        return self._place[batch.ids], batch.mask, batch.types
+
+    def _logits(self, ids, mask, types):
+        return classify(self.model, ids, mask, types, self._dtype)
+
+    def _gradients(self, ids, mask, types, labels, rows, seed, step, piece):
+        """Loss and gradients of a piece, as shares of the mean over `rows` rows."""
+        draw_masks = functools.partial(Masks, self._dropouts, seed, step, piece) if self._dropouts else None
+        with tf.GradientTape() as tape:
+            logits = classify(self.model, ids, mask, types, self._dtype, draw_masks)
+            if self.task.is_regression:
+                losses = tf.square(logits[:, 0] - labels)
+            else:
+                losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+            loss = tf.reduce_sum(losses) / rows
+        return loss, tape.gradient(loss, self._variables)
