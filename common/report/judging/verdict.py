@@ -1,0 +1,73 @@
+"""The vocabulary of the report: outcome, what would decide, verdict."""
+from dataclasses import dataclass
+from enum import StrEnum
+
+from common.report.protocol import Claim
+from common.report.results import Group
+from common.report.statistics import Effect
+
+
+class Outcome(StrEnum):
+    """What the runs say of a claim."""
+
+    SUPPORTED = "supported"
+    CONTRADICTED = "contradicted"
+    UNDECIDED = "undecided"
+    """The planned runs are in, and they cannot tell."""
+    SO_FAR = "so far"
+    """The planned runs are not all in: there is an estimate, and no verdict."""
+
+
+@dataclass(frozen=True)
+class Needed:
+    """What would decide an undecided claim: runs enough to see the smallest effect that matters with 80 % power.
+
+    It speaks of more instances on the same rows; they do not make the evaluation set larger.
+    """
+
+    smallest: float
+    """The smallest effect that matters, in the unit of the verdict, as a share like its effect."""
+    instances: int | None
+    """Runs of each cell; None: more than `protocol.MOST_INSTANCES`, so more rows or another task are the way."""
+    runs: int | None
+    """Runs to train beside those that are there."""
+    core_hours: float | None
+    """Processor hours of those runs, from the mean time of each cell; None where no time is known."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the runs of one group say of one claim on one evaluation set."""
+
+    claim: Claim
+    outcome: Outcome
+    group: Group
+    """Checkpoint, task and settings that it is about."""
+    evaluation_set: str
+    about: str = ""
+    """Which part of the group it is about where there are several verdicts on one claim: `Google's search`."""
+    effect: Effect | None = None
+    """In shares (0.01: one point) with an interval over instances on the same rows; its unit is the claim's. Its p value is not
+    corrected. None: nothing to estimate, or an outcome that rests on no estimate (CoLA, variance components)."""
+    corrected: float | None = None
+    """p value of the effect after Holm's correction within the claim's family."""
+    with_rows: Effect | None = None
+    """The same estimate with an interval over other instances and other rows; None where predictions were not kept."""
+    loss: Effect | None = None
+    """The secondary outcome: the same test on the loss of the evaluation set, where lower is better. It decides nothing."""
+    scored: int = 0
+    """Runs with a score that the test rests on."""
+    planned: int = 0
+    """Runs that the protocol, or whoever asked for more, planned for it."""
+    seen: int = 0
+    """Scored runs that had been looked at before the protocol was written."""
+    reason: str = ""
+    """One plain sentence without Markdown: why it is undecided or so far; else what the verdict rests on, or nothing."""
+    needed: Needed | None = None
+    """What would decide it, where it is undecided and more runs would."""
+    collapsed: tuple[str, ...] = ()
+    """Names of the cells of the test in which every scored run is collapsed."""
+    details: object = None
+    """What the section shows beside it: a dataclass of the claim's module (slopes, ranking, rectangle, components)."""
+    anchor: str = ""
+    """Where the page shows the test."""
