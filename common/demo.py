@@ -4,14 +4,12 @@ Both are made on the spot and go through the same reading, verification, convers
 checkpoint is not pre-trained: its encoder has random weights, and its numbers say nothing about BERT.
 """
 import json
-import os
 import random
-import shutil
-import tempfile
 import zipfile
 from pathlib import Path
 
 from common import UserError
+from common.files import new_folder
 from common.studies.tasks import TASKS, Task
 
 FOLDER = Path("demo")
@@ -173,15 +171,6 @@ def bert_variables(bert: dict) -> dict[str, tuple[int, ...]]:
 
 
 def _make_once(target: Path, write) -> None:
-    """Makes a folder whole or not at all; the loser of a race discards its copy."""
-    if target.is_dir():
-        return
-    folder = Path(tempfile.mkdtemp(dir=target.parent))
-    try:
-        write(folder)
-        os.rename(folder, target)
-    except OSError:
-        if not target.is_dir():
-            raise
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    if not target.is_dir():
+        with new_folder(target) as folder:
+            write(folder)

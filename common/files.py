@@ -1,72 +1,130 @@
-"""Files and folders that are there whole or not at all."""
+"""Files and folders that appear whole or not at all, and the lock of an entry of the cache.
+
+A new file or folder is written under a hidden name, `.NAME.PROCESS-NUMBER.new`, and renamed once it is on disk.
+"""
 import contextlib
-import fcntl
+import errno
 import glob
 import hashlib
+import itertools
 import os
 import shutil
-import tempfile
-from collections.abc import Iterator
+import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
-def replace_file(path: Path, content: bytes) -> None:
-    """Puts a file in its place in one step, after its content is on disk; who reads `path` sees the old one or the new one.
+LOCK_POLL_SECONDS = 0.05
+"""How often a lock is tried again where the system cannot wait for it."""
+_NUMBERS = itertools.count()
+
+
+# -- writing
+
+@contextlib.contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """The path of a file to write, which takes the place of `path` when the block ends well.
 
     Raises:
       OSError: it cannot be written; what was at `path` is still there.
     """
-    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.new"):
-        process = leftover.name.split(".")[-2]
-        if process.isdigit() and not psutil.pid_exists(int(process)):  # it was killed while it wrote
-            leftover.unlink(missing_ok=True)
-    new = path.with_name(f".{path.name}.{os.getpid()}.new")
+    new = _hidden(path)
     try:
-        with open(new, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
+        yield new
+        put_in_place(new, path)
+    except OSError as error:
+        if error.filename in (None, str(new)):  # of a full disk the system tells no file
+            error.filename = str(path)
+        raise
     finally:
         new.unlink(missing_ok=True)
-    _sync(path.parent)  # else a power cut could bring the old name back
 
 
 @contextlib.contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
-    """A folder to fill, which takes the place of `folder` when the block ends well and its files are on disk.
+    """A folder to fill, which takes the place of `folder` when the block ends well.
 
-    Until then it has a hidden name, so that whoever is killed on the way leaves nothing that looks finished.
+    Raises:
+      OSError: it cannot be written; what was at `folder` is still there.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    filling, old = (folder.with_name(f".{folder.name}.{os.getpid()}.{kind}") for kind in ("part", "old"))
-    shutil.rmtree(filling, ignore_errors=True)
-    filling.mkdir()
+    new, old = _hidden(folder), _hidden(folder)
+    new.mkdir()
     try:
-        yield filling
-        for path in (*filling.iterdir(), filling):
+        yield new
+        for path in new.rglob("*"):
             _sync(path)
         with contextlib.suppress(FileNotFoundError):
             folder.rename(old)
         try:
-            filling.rename(folder)
+            put_in_place(new, folder)
         except OSError:
             if not folder.is_dir():  # else another process has put the same there meanwhile
                 raise
     finally:
-        shutil.rmtree(filling, ignore_errors=True)
+        shutil.rmtree(new, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
 
 
-def sha256_of(path: Path) -> str:
-    """SHA-256 (hex) of a file's content."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def replace_file(path: Path, content: bytes) -> None:
+    """Writes a file in one step: whoever reads `path` sees the old content or the new one.
+
+    Raises:
+      OSError: it cannot be written; what was at `path` is still there.
+    """
+    with new_file(path) as new:
+        new.write_bytes(content)
+
+
+def write_arrays(path: Path, arrays: dict) -> None:
+    """Writes an .npz file of NumPy arrays in one step.
+
+    Raises:
+      OSError: as `replace_file`.
+    """
+    import numpy as np
+
+    with new_file(path) as new, open(new, "wb") as file:
+        np.savez(file, **arrays)
+
+
+def put_in_place(new: Path, path: Path) -> None:
+    """Renames a finished file or folder to `path`, after its content is on disk."""
+    _sync(new)
+    new.replace(path)
+    _sync(path.parent)  # else a power cut could bring the old name back
+
+
+def remove_leftovers(path: Path) -> None:
+    """Removes what processes left that were killed while they wrote `path`."""
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.new"):
+        process = leftover.name.split(".")[-2].partition("-")[0]
+        if process.isdigit() and not psutil.pid_exists(int(process)):
+            _remove(leftover)
+
+
+def _hidden(path: Path) -> Path:
+    remove_leftovers(path)
+    return path.with_name(f".{path.name}.{os.getpid()}-{next(_NUMBERS)}.new")
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _sync(path: Path) -> None:
+    if os.name == "nt" and path.is_dir():  # Windows opens no folders
+        return
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -74,28 +132,63 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
+# -- reading
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 (hex) of a file's content."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+# -- locking
+
 @contextlib.contextmanager
-def only_one(path: Path):
-    """Lets one process at a time make the file at `path`; the kernel frees the lock when a process dies."""
+def file_lock(path: Path) -> Iterator[None]:
+    """Lets one process at a time make the entry of the cache at `path`; a process that waits says so.
+
+    The lock is a file in the folder `locks` beside the entry's folder. The kernel frees it when its process dies.
+    """
     locks = path.parent.parent / "locks"
     for folder in (path.parent, locks):
         folder.mkdir(parents=True, exist_ok=True)
-    with open(locks / f"{path.name}.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def write_arrays(path: Path, arrays: dict) -> None:
-    """An .npz file of NumPy arrays that is there whole or not at all."""
-    import numpy as np
-
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.stem}-", suffix=".tmp")
+    descriptor = _open_lock(locks / f"{path.name}.lock")
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            np.savez(file, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
+        if not _try_to_lock(descriptor):
+            print(f"waiting for another process that makes {path.name}", file=sys.stderr)
+            while not _try_to_lock(descriptor):
+                time.sleep(LOCK_POLL_SECONDS)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def make_once(path: Path, make: Callable[[], None]) -> None:
+    """Has `make` make the entry of the cache at `path` unless it is there; of several processes one makes it."""
+    if not path.exists():
+        with file_lock(path):
+            if not path.exists():
+                make()
+
+
+def _open_lock(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except PermissionError:
+        if not path.exists():
+            raise
+        return os.open(path, os.O_RDONLY)  # another user made it: reading is enough to lock it
+
+
+def _try_to_lock(descriptor: int) -> bool:
+    try:
+        if fcntl:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        else:
+            import msvcrt
+
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.EACCES, errno.EDEADLK):
+            return False
         raise
+    return True

@@ -165,7 +165,7 @@ def test_kills_at_any_moment_of_a_real_run(tmp_path, sample):
         process.kill()
         process.wait()
         time.sleep(0.3)  # until its worker has noticed
-        while_saving += bool(list(resume.glob("*.tmp")))
+        while_saving += bool(list(resume.glob(".*.new")))
     subprocess.run([sys.executable, "-c", REAL, tmp_path / "killed", sample], check=True, timeout=300,
                    env=os.environ | {"PYTHONPATH": f"{HERE}:{HERE.parent}"})
     subprocess.run([sys.executable, "-c", REAL, tmp_path / "whole", sample], check=True, timeout=300,

@@ -522,7 +522,9 @@ def test_a_folder_of_the_user_is_read_each_time(tmp_path, cache):
 def test_a_leftover_of_a_killed_process_does_no_harm(tmp_path, cache):
     where = str(make_zip(tmp_path / "x.zip", CHECKPOINT))
     folder = get_checkpoint(where, cache).folder
-    leftover = folder.rename(folder.with_name(f"{folder.name}.part"))
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    leftover = folder.rename(folder.with_name(f".{folder.name}.{dead.pid}-0.new"))
     (leftover / "vocab.txt").write_bytes(b"half")
     assert get_checkpoint(where, cache).vocab.read_bytes() == CHECKPOINT["vocab.txt"]
     assert not leftover.exists()

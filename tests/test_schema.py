@@ -156,7 +156,7 @@ def test_an_upgrade_killed_after_any_statement_was_done_or_not(old, tmp_path):
         assert code == -signal.SIGKILL
     assert 15 < number < 60
     assert ask(f"{old}.v{was}-backup", "SELECT count(*) FROM results") == [(4,)]
-    assert not list(tmp_path.glob("*.part*"))
+    assert not list(tmp_path.glob(".*.new"))
     old.write_bytes(content)
 
 

@@ -1,5 +1,4 @@
 """Archives from outside: what is wanted of a zip, by stream, under names of our own, or one sentence why it is refused."""
-import contextlib
 import os
 import re
 import shutil
@@ -7,34 +6,16 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from common import UserError
-from common.inputs.download import sync
 
 MAX_TOTAL_BYTES = 4 << 30
 """Most that the files of an archive may hold together."""
 MAX_MEMBERS = 1000
 MAX_RATIO = 200
 """Vocabularies, TSV files and weights compress 2 to 10 times; a bomb about 1000 times."""
-
-
-@contextlib.contextmanager
-def filled_folder(folder: Path) -> Iterator[Path]:
-    """A folder to fill, which becomes `folder` when the block ends well; call with the lock of `folder` held."""
-    filling = folder.with_name(f"{folder.name}.part")
-    for leftover in (filling, folder):  # of a killed process; or a damaged one, else nobody would make it anew
-        if leftover.exists():
-            shutil.rmtree(leftover)
-    filling.mkdir(parents=True)
-    try:
-        yield filling
-        filling.rename(folder)
-    except BaseException:
-        shutil.rmtree(filling, ignore_errors=True)
-        raise
 
 
 def unpack(file: BinaryIO, where: str, wanted: dict[str, str], folder: Path, optional: dict[str, str] | None = None
@@ -109,4 +90,3 @@ def _copy_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path
         shutil.copyfileobj(source, file, 1 << 20)
         if file.tell() != member.file_size:
             raise zipfile.BadZipFile
-        sync(file)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from common import UserError
-from common.files import sha256_of
-from common.inputs.archives import filled_folder, unpack
-from common.inputs.download import Source, disk_errors_told, download, file_name, locked, shown
+from common.files import file_lock, new_folder, sha256_of
+from common.inputs.archives import unpack
+from common.inputs.download import Source, disk_errors_told, download, file_name, shown
 
 BERT_MINI = Source("https://storage.googleapis.com/bert_models/2020_02_20/uncased_L-4_H-256_A-4.zip",
                    "5f087a0c6c73aed0b0a13f9a99dade56bece97d0594b713195821e031266fae9")
@@ -120,9 +120,9 @@ def _unpack_checkpoint(path: Path, where: str, name: str, cache: Path) -> Checkp
     with open(path, "rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         folder = cache / "checkpoints" / sha256
-        with locked(cache, f"checkpoint-{sha256}"):
+        with file_lock(folder):
             if not _find_unpacked(sha256, name, cache):
-                with filled_folder(folder) as new:
+                with new_folder(folder) as new:
                     unpack(file, where, {wanted: wanted for wanted in CHECKPOINT_FILES}, new)
                     _check_checkpoint(new, where)
                     sizes = {wanted: (new / wanted).stat().st_size for wanted in CHECKPOINT_FILES}

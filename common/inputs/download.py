@@ -4,21 +4,18 @@
     locks/       one for each entry of the cache; the kernel frees a lock when its process dies
 """
 import contextlib
-import fcntl
 import hashlib
 import os
 import re
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
 from urllib.parse import unquote, urljoin, urlsplit
 
 from common import UserError
-from common.files import sha256_of
+from common.files import file_lock, put_in_place, sha256_of
 
 TRIES = 5
 """So often a file is asked for before giving up."""
@@ -69,20 +66,6 @@ def cache_dir() -> Path:
     return folder
 
 
-@contextlib.contextmanager
-def locked(cache: Path, name: str) -> Iterator[None]:
-    """Lets one process at a time make the entry of this name."""
-    locks = cache / "locks"
-    locks.mkdir(parents=True, exist_ok=True)
-    with open(locks / f"{name}.lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"waiting for another process that fetches {name}", file=sys.stderr)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 # -- downloads
 
 class _Failed(Exception):
@@ -114,8 +97,7 @@ def download(url: str, *, sha256: str | None, size: int | None, cache: Path,
     name = file_name(url)
     key = sha256 or hashlib.sha256(url.encode()).hexdigest()
     path = cache / "downloads" / f"{key[:16]}-{re.sub(r'[^A-Za-z0-9._-]', '_', name)[-80:]}"
-    with locked(cache, path.name):
-        path.parent.mkdir(exist_ok=True)
+    with file_lock(path):
         if path.exists():
             if sha256 is None or sha256_of(path) == sha256:
                 return path
@@ -148,7 +130,7 @@ def _fetch(address: str, path: Path, sha256: str | None, size: int | None) -> No
                 if sha256 and sha256_of(part) != sha256:
                     _move_away(part, path)
                     raise _Failed("its SHA-256 is not the official one", final=not resumed)
-                part.replace(path)
+                put_in_place(part, path)
                 _etag_of(part).unlink(missing_ok=True)
                 return
             except _Failed as failed:
@@ -195,7 +177,6 @@ def _append(response, part: Path, expected: int | None) -> None:
             progress.update(len(chunk))
         if expected is not None and file.tell() < expected:
             raise _Failed(f"only {file.tell()} of {expected} bytes came")
-        sync(file)
 
 
 def _begin(response, part: Path) -> int | None:
@@ -284,11 +265,6 @@ def file_name(url: str) -> str:
 def shown(url: str) -> str:
     """The address without what may be secret: user, password and query."""
     return re.sub(r"//[^/@]*@", "//", url.partition("?")[0])
-
-
-def sync(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ cache folder, glue/<task>-<first digits of the SHA-256>/ with train.tsv, dev.tsv
 from pathlib import Path
 
 from common import UserError
-from common.inputs.archives import filled_folder, unpack
-from common.inputs.download import Source, disk_errors_told, download, locked, sync
+from common.files import make_once, new_folder
+from common.inputs.archives import unpack
+from common.inputs.download import Source, disk_errors_told, download
 from common.studies.tasks import TASKS, Task
 
 _GLUE = "https://dl.fbaipublicfiles.com/glue/data/"
@@ -68,14 +69,16 @@ def get_glue_folder(task: Task, glue_dir: str | None, cache: Path) -> Path:
         return folder
     files = [download(source.url, sha256=source.sha256, size=source.size, cache=cache, by_hand=_GLUE_BY_HAND)
              for source in sources]
-    with locked(cache, folder.name):
-        if not folder.is_dir():
-            with filled_folder(folder) as new:
-                if task.name == "MRPC":
-                    _divide_mrpc(*files, new)
-                else:
-                    _unpack_task(task, *files, new)
+    make_once(folder, lambda: _fill_folder(task, files, folder))
     return folder
+
+
+def _fill_folder(task: Task, files: list[Path], folder: Path) -> None:
+    with new_folder(folder) as new:
+        if task.name == "MRPC":
+            _divide_mrpc(*files, new)
+        else:
+            _unpack_task(task, *files, new)
 
 
 def _check_glue_folder(task: Task, glue_dir: Path) -> Path:
@@ -120,7 +123,6 @@ def _divide_mrpc(train: Path, test: Path, dev_ids: Path, folder: Path) -> None:
     for name, lines in files.items():
         with open(folder / name, "xb") as file:
             file.writelines(lines)
-            sync(file)
 
 
 # -- archives

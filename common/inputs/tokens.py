@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from common.files import only_one, write_arrays
+from common.files import make_once, write_arrays
 from common.inputs.reading import Examples, GlueData
 from common.studies.tasks import Task
 
@@ -65,11 +65,9 @@ def get_tokens(data: GlueData, vocabulary: Path, max_length: int, cache: Path) -
     """
     key = hashlib.sha256(f"{TOKENS_VERSION} {data.digest} {max_length} ".encode() + vocabulary.read_bytes()).hexdigest()
     path = cache / "tokens" / f"{data.task.name}-{key[:32]}.npz"
-    with only_one(path):
-        if not path.exists():
-            arrays = {f"{name}/{field}": array for name, examples in data.sets.items()
-                      for field, array in vars(_encode(data.task, examples, vocabulary, max_length)).items()}
-            write_arrays(path, arrays)
+    make_once(path, lambda: write_arrays(path, {
+        f"{name}/{field}": array for name, examples in data.sets.items()
+        for field, array in vars(_encode(data.task, examples, vocabulary, max_length)).items()}))
     with np.load(path, allow_pickle=False) as arrays:
         return {name: Tokens(*(arrays[f"{name}/{field.name}"] for field in dataclasses.fields(Tokens)))
                 for name in data.sets}

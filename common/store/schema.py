@@ -6,7 +6,6 @@ to `UPGRADES`, and freeze a store of that version below tests/stores/. A release
 import contextlib
 import hashlib
 import json
-import os
 import sqlite3
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import CheckConstraint, Column, Float, ForeignKey, Index, Integer, String, UniqueConstraint
 
 from common import UserError
+from common.files import new_file
 
 VERSION = 3
 """Version of the schema below."""
@@ -239,22 +239,15 @@ def _copy_file(path: Path, version: int) -> str:
     """The checked copy's path; a copy that is there already is never replaced."""
     names = (f"{path.name}.v{version}-backup{again}" for again in ("", *(f"-{number}" for number in range(2, 1000))))
     backup = next(path.with_name(name) for name in names if not path.with_name(name).exists())
-    part = backup.with_name(f"{backup.name}.part")
-    part.unlink(missing_ok=True)
     try:
         # A connection of its own: the one that holds the write lock cannot be copied from.
-        with contextlib.closing(sqlite3.connect(path)) as old, contextlib.closing(sqlite3.connect(part)) as new:
+        with (new_file(backup) as file, contextlib.closing(sqlite3.connect(path)) as old,
+              contextlib.closing(sqlite3.connect(file)) as new):
             old.backup(new)
             damage = new.execute("PRAGMA integrity_check(1)").fetchone()[0]
-        if damage != "ok":
-            raise UserError(f"the results store {path} is damaged ({damage}), so it was not upgraded; restore a copy of it")
-        for place in (part, path.parent):
-            descriptor = os.open(place, os.O_RDONLY)
-            os.fsync(descriptor)
-            os.close(descriptor)
-        part.rename(backup)
+            if damage != "ok":
+                raise UserError(f"the results store {path} is damaged ({damage}), so it was not upgraded; restore a copy of it")
     except (OSError, sqlite3.Error) as error:
-        part.unlink(missing_ok=True)
         raise UserError(f"the results store {path} cannot be backed up to {backup} ({error}), so it was not upgraded; make room "
                         "beside it") from error
     return str(backup)

@@ -17,7 +17,7 @@ from official.nlp.modeling import layers, models, networks
 from official.nlp.tools import tf1_bert_checkpoint_converter_lib as converter
 
 from common import UserError
-from common.files import only_one, write_arrays
+from common.files import make_once, write_arrays
 from common.inputs.batches import seed_of
 from common.studies.config import RunConfig
 
@@ -39,9 +39,7 @@ def get_weights(checkpoint, cache: Path) -> dict[str, np.ndarray]:
       UserError: the checkpoint is none of BERT.
     """
     path = cache / "weights" / f"{checkpoint.digest}.npz"
-    with only_one(path):
-        if not path.exists():
-            write_arrays(path, _convert(checkpoint))
+    make_once(path, lambda: write_arrays(path, _convert(checkpoint)))
     with np.load(path, allow_pickle=False) as arrays:
         return dict(arrays)
 

@@ -12,7 +12,7 @@ import zipfile
 
 import numpy as np
 
-from common.files import write_arrays
+from common.files import remove_leftovers, write_arrays
 
 
 class SavedState:
@@ -66,8 +66,7 @@ class SavedState:
     def remove(self) -> None:
         """Removes the state, and what a process left that was killed while it saved one."""
         self._path.unlink(missing_ok=True)
-        for leftover in self._path.parent.glob(f"{self._path.stem}-*.tmp"):
-            leftover.unlink(missing_ok=True)
+        remove_leftovers(self._path)
 
     def _read(self) -> tuple[dict, list[np.ndarray]] | None:
         """What was saved, if it is whole and of this environment."""

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from common import UserError
-from common.files import sha256_of
+from common.files import put_in_place, sha256_of
 from common.inputs.download import cache_dir
 from common.running.executor import WorkerError
 from common.running.processes import FreshProcesses
@@ -151,7 +151,7 @@ def receive(file: File, sender: str, offset: int, piece: bytes) -> None:
         if sha256_of(part) != file.sha256:
             part.unlink()
             raise UserError(f"{file.folder / file.name} was changed while the study ran; call again")
-        part.replace(path)
+        put_in_place(part, path)
 
 
 def train(function, job, files: tuple[File, ...], topic: str) -> Answer:
