@@ -8,6 +8,8 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from common.training.garden import where_layers
+
 BLOCKS = 1 << 13
 """Blocks of four words that every dropout gets at once; XLA compiles for this size alone, and more is drawn by repeating."""
 ROUNDS = 10
@@ -18,7 +20,7 @@ MANTISSA = 23
 
 def find_dropouts(model) -> list:
     """The layers of a model that drop something, all of one rate; a layer's masks depend on its place in the list."""
-    return [layer for layer in model._flatten_layers() if type(layer).__name__ == "Dropout" and layer.rate > 0]
+    return [layer for layer in where_layers(model) if type(layer).__name__ == "Dropout" and layer.rate > 0]
 
 
 class Masks:

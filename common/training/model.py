@@ -20,6 +20,7 @@ from common import UserError
 from common.files import make_once, write_arrays
 from common.inputs.batches import seed_of
 from common.studies.config import RunConfig
+from common.training.garden import AdamWeightDecay
 
 WORDS = "word_embeddings/embeddings"
 """Name of the word embedding table among the encoder's weights."""
@@ -149,26 +150,6 @@ def head_seed(config: RunConfig, instance: int) -> int:
     """Seed of the head's initial values: the same for one instance number in every configuration, so that
     configurations can be compared in pairs."""
     return seed_of("head", config.seed, instance) >> 1
-
-
-class AdamWeightDecay(optimization.AdamWeightDecay):
-    """Model Garden's AdamW with the same result in less time.
-
-    The gradient of the word embeddings comes as (row, value) pairs. Keras applies such a gradient in many passes over the
-    whole table; adding it up into a table first and applying that with the fused kernel gives the same weights.
-
-    Weight decay takes two passes instead of five. The factor 1 - rate x decay is rounded to float32, in steps of 6e-8; the
-    plain way rounds every weight's difference to its own last bit, which is as coarse beside a decay of 2e-7 a step.
-    """
-
-    def _resource_apply_sparse_duplicate_indices(self, grad, handle, indices, **kwargs):
-        table = tf.math.unsorted_segment_sum(grad, indices, handle.shape[0])
-        return self._resource_apply_dense(table, handle, **kwargs)
-
-    def _decay_weights_op(self, var, learning_rate, apply_state):
-        if not self._do_use_weight_decay(var.name):
-            return tf.no_op()
-        return var.assign(var * (1 - learning_rate * self.weight_decay_rate), use_locking=self._use_locking)
 
 
 def build_schedule(config: RunConfig, steps: int):

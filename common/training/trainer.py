@@ -10,6 +10,7 @@ from common.inputs.tokens import Batch, Tokens
 from common.studies.config import RunConfig
 from common.studies.tasks import Task
 from common.training import model
+from common.training.garden import create_slots
 from common.training.job import Job
 from common.training.masks import Masks, find_dropouts
 from common.training.unpadded import classify
@@ -52,7 +53,7 @@ class Trainer:
         model.reset_head(self.model, model.head_seed(config, instance))
         self._optimizer = model.build_optimizer(config, steps)
         self._schedule = model.build_schedule(config, steps)
-        self._optimizer._create_all_weights(self._variables)  # its slots, which else appear at the first step only
+        create_slots(self._optimizer, self._variables)
         self._take_step = tf.function(self._step, input_signature=self._step_inputs)
         self._mask_seed = mask_seed
         self.steps_done = 0

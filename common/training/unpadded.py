@@ -11,6 +11,7 @@ from collections.abc import Callable
 import tensorflow as tf
 import tf_keras
 
+from common.training.garden import Attention, Block, Encoder, open_encoder
 from common.training.masks import Masks
 
 
@@ -27,17 +28,16 @@ def classify(model, ids: tf.Tensor, mask: tf.Tensor, types: tf.Tensor, dtype: st
     Returns:
       Logits, float32 [rows, outputs].
     """
-    layout, encoder = Layout(mask), model._network
-    *inner, last = encoder._transformer_layers
-    largest = layout.rows * layout.longest * tf.maximum(encoder._config["hidden_size"],
-                                                        encoder._config["num_attention_heads"] * layout.longest)
+    layout, encoder = Layout(mask), open_encoder(model)
+    *inner, last = encoder.blocks
+    largest = layout.rows * layout.longest * tf.maximum(encoder.hidden_size, encoder.heads * layout.longest)
     forward = Forward(layout, draw_masks and draw_masks(largest), tf.as_dtype(dtype))
     hidden = forward.embed(encoder, layout.to_tokens(ids), layout.to_tokens(types))
     for block in inner:
         hidden = forward.transform(block, hidden)
     cls = forward.transform_cls(last, hidden)
     (dropout,) = (layer for layer in model.layers if isinstance(layer, tf_keras.layers.Dropout))
-    return model.classifier(forward.drop(dropout, encoder._pooler_layer(cls)))
+    return model.classifier(forward.drop(dropout, encoder.pooler(cls)))
 
 
 class Layout:
@@ -106,43 +106,42 @@ class Forward:
     def __init__(self, layout: Layout, masks: Masks | None, dtype: tf.DType):
         self.layout, self.masks, self.dtype = layout, masks, dtype
 
-    def embed(self, encoder, ids: tf.Tensor, types: tf.Tensor) -> tf.Tensor:
+    def embed(self, encoder: Encoder, ids: tf.Tensor, types: tf.Tensor) -> tf.Tensor:
         """Word, position and type embeddings of int32 [1, tokens], normalised: float32 [1, tokens, hidden]."""
-        positions = encoder._position_embedding_layer._position_embeddings[:self.layout.longest]
-        embedded = (encoder._embedding_layer(ids) + tf.gather(positions, self.layout.positions)
-                    + encoder._type_embedding_layer(types))
-        return self._drop_tokens(encoder._embedding_dropout, _normalize(encoder._embedding_norm_layer, embedded))
+        positions = encoder.positions[:self.layout.longest]
+        embedded = encoder.words(ids) + tf.gather(positions, self.layout.positions) + encoder.types(types)
+        return self._drop_tokens(encoder.dropout, _normalize(encoder.norm, embedded))
 
-    def transform(self, block, hidden: tf.Tensor) -> tf.Tensor:
+    def transform(self, block: Block, hidden: tf.Tensor) -> tf.Tensor:
         """An encoder layer (TransformerEncoderBlock.call) for all tokens, float32 [1, tokens, hidden]."""
-        attention = block._attention_layer
-        query = self.layout.to_heads(self._dense(attention._query_dense, hidden))
-        attended = self._dense(attention._output_dense, self.layout.from_heads(self._attend(attention, query, hidden)))
-        hidden = _normalize(block._attention_layer_norm, hidden + self._drop_tokens(block._attention_dropout, attended))
-        output = self._drop_tokens(block._output_dropout, self._feed_forward(block, hidden))
-        return _normalize(block._output_layer_norm, hidden + output)
+        attention = block.attention
+        query = self.layout.to_heads(self._dense(attention.query, hidden))
+        attended = self._dense(attention.output, self.layout.from_heads(self._attend(attention, query, hidden)))
+        hidden = _normalize(block.attention_norm, hidden + self._drop_tokens(block.attention_dropout, attended))
+        output = self._drop_tokens(block.output_dropout, self._feed_forward(block, hidden))
+        return _normalize(block.output_norm, hidden + output)
 
-    def transform_cls(self, block, hidden: tf.Tensor) -> tf.Tensor:
+    def transform_cls(self, block: Block, hidden: tf.Tensor) -> tf.Tensor:
         """The last encoder layer for [CLS] alone, float32 [rows, hidden]; keys and values are those of all tokens."""
-        attention = block._attention_layer
+        attention = block.attention
         cls = tf.gather(tf.squeeze(hidden, 0), self.layout.firsts)[:, None]
-        query = tf.transpose(self._dense(attention._query_dense, cls), [0, 2, 1, 3])
+        query = tf.transpose(self._dense(attention.query, cls), [0, 2, 1, 3])
         attended = tf.transpose(self._attend(attention, query, hidden), [0, 2, 1, 3])
-        attended = self.drop(block._attention_dropout, self._dense(attention._output_dense, attended))
-        cls = _normalize(block._attention_layer_norm, cls + attended)
-        output = self.drop(block._output_dropout, self._feed_forward(block, cls))
-        return _normalize(block._output_layer_norm, cls + output)[:, 0]
+        attended = self.drop(block.attention_dropout, self._dense(attention.output, attended))
+        cls = _normalize(block.attention_norm, cls + attended)
+        output = self.drop(block.output_dropout, self._feed_forward(block, cls))
+        return _normalize(block.output_norm, cls + output)[:, 0]
 
-    def _attend(self, attention, query: tf.Tensor, hidden: tf.Tensor) -> tf.Tensor:
+    def _attend(self, attention: Attention, query: tf.Tensor, hidden: tf.Tensor) -> tf.Tensor:
         """MultiHeadAttention._compute_attention of queries, float32 [rows, heads, places, width], to all tokens."""
         key, value = (self.layout.to_heads(self._dense(layer, hidden))
-                      for layer in (attention._key_dense, attention._value_dense))
-        scores = tf.matmul(query * (1 / math.sqrt(attention._key_dim)), key, transpose_b=True)
-        weights = attention._masked_softmax(scores, self.layout.mask[:, None])
-        return tf.matmul(self.drop(attention._dropout_layer, weights), value)
+                      for layer in (attention.key, attention.value))
+        scores = tf.matmul(query * (1 / math.sqrt(attention.key_width)), key, transpose_b=True)
+        weights = attention.softmax(scores, self.layout.mask[:, None])
+        return tf.matmul(self.drop(attention.dropout, weights), value)
 
-    def _feed_forward(self, block, hidden: tf.Tensor) -> tf.Tensor:
-        return self._dense(block._output_dense, gelu(self._dense(block._intermediate_dense, hidden)))
+    def _feed_forward(self, block: Block, hidden: tf.Tensor) -> tf.Tensor:
+        return self._dense(block.output, gelu(self._dense(block.intermediate, hidden)))
 
     def _dense(self, layer, values: tf.Tensor) -> tf.Tensor:
         """An EinsumDense as one matrix product, in the number format asked for; the sum with the bias is in float32.
