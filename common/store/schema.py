@@ -16,7 +16,7 @@ from sqlalchemy import CheckConstraint, Column, Float, ForeignKey, Index, Intege
 from common import UserError
 from common.files import new_file
 
-VERSION = 3
+VERSION = 4
 """Version of the schema below."""
 APPLICATION_ID = 0x474C5545
 """SQLite's mark of the program that owns a file: "GLUE"."""
@@ -61,7 +61,10 @@ environments = sa.Table(
     Column("threads", Integer, nullable=False, comment="threads of one run"),
     Column("platform", Text, nullable=False), Column("python", Text, nullable=False),
     Column("tensorflow", Text, nullable=False), Column("tf_models", Text, nullable=False),
-    Column("numpy", Text, nullable=False), Column("code", Text, comment="revision of this program"))
+    Column("numpy", Text, nullable=False), Column("code", Text, comment="revision of this program, for information"),
+    Column("code_digest", String(64), comment="SHA-256 of the code that takes part in a number; NULL: before version 4"),
+    Column("settings", Text, comment="JSON: what else changes arithmetic from outside; NULL: before version 4"),
+    Column("gpu", Text, comment="names of the GPUs that a run computes on; NULL: none, or before version 4"))
 
 STATUSES = ("pending", "running", "done", "diverged", "failed")
 FINISHED = ("done", "diverged")
@@ -190,8 +193,10 @@ UPGRADES = {
         "ALTER TABLE runs ADD COLUMN digest VARCHAR(64)",
         "UPDATE runs SET failures = attempt WHERE status = 'failed'"),
     3: ("ALTER TABLE runs ADD COLUMN cpu_seconds FLOAT", outputs, labels),
+    4: (environments.c.code_digest, environments.c.settings, environments.c.gpu),
 }
-"""Version -> statements and new tables that make a store of the version before it one of this; then the views are made anew."""
+"""Version -> statements, new tables and new columns that make a store of the version before it one of this; then the views are
+made anew."""
 
 
 def create(connection: sa.Connection) -> None:
@@ -211,6 +216,9 @@ def upgrade(connection: sa.Connection, version: int) -> None:
         for change in UPGRADES[step]:
             if isinstance(change, sa.Table):
                 change.create(connection)
+            elif isinstance(change, Column):
+                definition = sa.schema.CreateColumn(change).compile(dialect=connection.dialect)
+                connection.exec_driver_sql(f"ALTER TABLE {change.table.name} ADD COLUMN {definition}")
             else:
                 connection.exec_driver_sql(change)
     _create_views(connection)
