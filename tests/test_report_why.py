@@ -7,8 +7,10 @@ import stand_in
 from test_report import report, row
 
 import exp_why_bs
+from common.report.comparisons import LABELS, find_comparisons
+from common.report.results import read_results
 from common.report.sections.noise_scale import judge_curve
-from common.report.sections.why import HYPOTHESES, LABELS, judge
+from common.report.sections.why import HYPOTHESES, judge
 from common.report.statistics import Effect
 from common.store.schema import measurements
 
@@ -22,8 +24,8 @@ SLOPES = {"as_is": -0.01, "dropout_0": -0.01, "same_steps": 0.0, "linear": -0.00
 class Filling:
     """Fills a store with runs of the study whose scores lie on a line for each condition and instance."""
 
-    def __init__(self, fill, task="MRPC"):
-        self.fill, self.task, self.checkpoint, self.done = fill, task, fill.checkpoint(), set()
+    def __init__(self, fill, task="MRPC", checkpoint="mini"):
+        self.fill, self.task, self.checkpoint, self.done = fill, task, fill.checkpoint(checkpoint), set()
 
     def __call__(self, *conditions, instances=4, sizes=SIZES, **slopes):
         for name in conditions or CONDITIONS:
@@ -185,6 +187,20 @@ def test_runs_as_is_may_be_those_of_the_batch_size_study(filling):
     text = report()
     assert row(section(text), "as is")[1] == "79.0 ± 0.1 (4 of 4)"
     assert verdicts(text)[DROPOUT][-1] == "**refuted**"
+
+
+def test_a_task_with_runs_as_is_takes_nothing_from_another_whose_runs_are_of_the_batch_size_study(fill):
+    """Found in a store with MRPC and SNLI: from the first SNLI run on, the whole MRPC comparison was gone."""
+    first, second = Filling(fill), Filling(fill, "SNLI", "other")
+    first("as_is", "dropout_0")
+    with fill.store.writing() as connection:
+        connection.exec_driver_sql("UPDATE studies SET study = 'bs_mrpc' WHERE study = 'why_bs.as_is'")
+    second("as_is", instances=1)
+    results = read_results(fill.store)
+    found = {each.group.task: each for each in find_comparisons(results)}
+    assert {task: [len(cells) for cells in each.lines.values()] for task, each in found.items()} == {
+        "MRPC": [5, 5, 0, 0, 0, 0], "SNLI": [5, 0, 0, 0, 0, 0]}
+    assert sum(len(cell.finished) for cell in found["MRPC"].group.cells) == 40
 
 
 def test_diverged_and_collapsed_runs_are_counted_and_their_pairs_left_out(filling):

@@ -3,27 +3,20 @@ import dataclasses
 import math
 from dataclasses import dataclass
 
-from common.inputs.batches import count_training_rows
 from common.report import figures
 from common.report.cells import METRICS, name_file, show_n, to_column
+from common.report.comparisons import LABELS, PUBLISHED, STUDY, Comparison, find_comparisons, is_begun
 from common.report.page import MISSING, Page, count, escape, show_effect, show_interval, show_p, show_percent
 from common.report.remarks import has_majority, is_hopeless, list_remarks, say_so_far
-from common.report.results import Cell, Group, Results
+from common.report.results import Cell, Results
 from common.report.sections import noise_scale, say_empty, spread
 from common.report.sections.background import say_origin
 from common.report.statistics import Effect, holm, mean_effect, slope
-from common.studies.conditions import BASE, ONE_AT_A_TIME
+from common.studies.conditions import BASE
 from common.studies.names import show_rate
-from common.studies.study import Condition, find_best
 
-STUDY = "why_bs"
-AS_IS = f"{STUDY}.as_is"
 COMMAND = "python exp_why_bs.py --instances {}"
-PUBLISHED = {"task": "MRPC", "epochs": 5, "peak_learning_rate": 2e-5}
 LEVEL = 0.05
-LABELS = {"as_is": "as is", "dropout_0": "dropout 0", "same_steps": "as many steps", "linear": "rate in proportion",
-          "sqrt": "rate by square root", "best_rate": "best rate of each"}
-"""Condition -> how tables and figures call it."""
 HYPOTHESES = {
     "dropout_0": "because of dropout in training",
     "same_steps": "because as many epochs are more steps",
@@ -31,25 +24,6 @@ HYPOTHESES = {
     "sqrt": "because the rate does not grow with the square root of the batch size",
     "best_rate": "because one rate does not suit every batch size"}
 """Condition -> the reason that it takes away: "small batches do better ..."."""
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """The conditions of one checkpoint, task and base settings."""
-
-    group: Group
-    """As is; its cells are those of every condition and of the search, each once."""
-    lines: dict[str, dict[int, Cell]]
-    """Condition -> batch size -> cell, where there is one."""
-    names: dict[str, str]
-    """Hash of a configuration -> how remarks call its cell."""
-
-    @property
-    def sizes(self) -> list[int]:
-        return sorted(self.lines["as_is"])
-
-    def name_cell(self, cell: Cell) -> str:
-        return self.names[cell.config.hash]
 
 
 @dataclass(frozen=True)
@@ -76,7 +50,7 @@ def write(page: Page, results: Results) -> None:
     comparisons = find_comparisons(results)
     if not comparisons:
         page.text(f"The store has no runs *as is* to compare with; `{COMMAND.format(4)} --conditions as_is` trains them."
-                  if _is_begun(results) else say_empty(COMMAND.format(4)))
+                  if is_begun(results) else say_empty(COMMAND.format(4)))
     for comparison in comparisons:
         _write_comparison(page, results, comparison)
     if comparisons:
@@ -96,68 +70,6 @@ def _list_facts() -> list[str]:
         f"it is lower below {BASE} and higher above; at {BASE} these three are the runs as is. *{LABELS['best_rate']}*: of 1/4, "
         "1, 4 and 16 times the rate, the one with the highest mean validation score over two instances, which belong to "
         "the four that are scored; the evaluation set has no part in the choice."]
-
-
-# -- reading
-
-def find_comparisons(results: Results) -> list[Comparison]:
-    """Every checkpoint, task and base settings of the study; where it has no runs as is, those of exp_bs_mrpc.py count."""
-    if not _is_begun(results):
-        return []
-    if results.studies.get(AS_IS):
-        return [_compare(results, group) for group in results.groups(AS_IS, ("batch_size",), PUBLISHED)]
-    results = dataclasses.replace(results, studies=results.studies | {AS_IS: results.studies.get("bs_mrpc", {})})
-    found = [_compare(results, group) for group in results.groups(AS_IS, ("batch_size",), PUBLISHED)]
-    return [each for each in found if any(cells for name, cells in each.lines.items() if name != "as_is")]
-
-
-def _is_begun(results: Results) -> bool:
-    return any(name.startswith(f"{STUDY}.") for name in results.studies)
-
-
-def _compare(results: Results, group: Group) -> Comparison:
-    found = {condition: _find_line(results, group, condition) for condition in ONE_AT_A_TIME}
-    cells, names = {}, {}
-    for condition, (line, tried) in found.items():
-        for cell in (*line.values(), *tried):
-            key = cell.config.hash
-            cells[key] = max(cells.get(key, cell), cell, key=lambda each: each.asked)
-            names.setdefault(key, _name(condition, cell, bool(tried)))
-    return Comparison(dataclasses.replace(group, cells=tuple(cells.values())),
-                      {condition.name: line for condition, (line, _) in found.items()}, names)
-
-
-def _find_line(results: Results, group: Group, condition: Condition) -> tuple[dict[int, Cell], list[Cell]]:
-    """Batch size -> cell of a condition; and the cells that its search has tried."""
-    study, rows = f"{STUDY}.{condition.name}", group.sets["train"].row_count
-    line, tried, unchanged = {}, [], {}
-    for base in group.cells:
-        size, limit = base.config.batch_size, base.config.limit_train or rows
-        choice = condition.apply(base.config, count_training_rows(min(rows, limit), base.config.validation))
-        candidates = [cell for config in choice if (cell := results.find_cell(f"{study}.search", config))]
-        tried += candidates
-        chosen = _find_best(candidates, len(choice), group.metric) if condition.search else choice[0]
-        cell = chosen and results.find_cell(study, chosen)
-        if cell:
-            line[size] = cell
-        if choice == [base.config]:
-            unchanged[size] = base
-    # Where a condition changes nothing its runs are those as is, whether or not they were asked for again.
-    return (dict(sorted((unchanged | line).items())) if line else {}), tried
-
-
-def _name(condition: Condition, cell: Cell, searched: bool) -> str:
-    return (f"{LABELS[condition.name]}, batch {cell.config.batch_size}"
-            + (f" at {show_rate(cell.config.peak_learning_rate)}" if searched else ""))
-
-
-def _find_best(tried: list[Cell], choices: int, metric: str):
-    """The configuration that the search has chosen; None while it is not done."""
-    if len(tried) < choices:
-        return None
-    scores = {cell.config: [run.validation[metric][-1][1] if run.status == "done" and metric in run.validation else -math.inf
-                            for run in cell.finished][:cell.asked] for cell in tried}
-    return find_best(scores, max(cell.asked for cell in tried))
 
 
 # -- what was measured
