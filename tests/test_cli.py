@@ -191,9 +191,9 @@ def test_an_incomplete_checkpoint(call, tmp_path):
 
 def test_no_network_and_nothing_cached(call, tmp_path):
     done = call("--batch-sizes", "8", sound=False, BERT_GLUE_OFFLINE="1", BERT_GLUE_CACHE=str(tmp_path / "cache"))
-    is_refused(done, "uncased_L-4_H-256_A-4.zip is not in the cache, and BERT_GLUE_OFFLINE forbids to fetch it from "
-               "https://storage.googleapis.com/bert_models/2020_02_20/uncased_L-4_H-256_A-4.zip; give it with "
-               "--checkpoint FILE, or set BERT_GLUE_MIRROR to the address of a folder that has it")
+    is_refused(done, "uncased_L-4_H-256_A-4.zip cannot be fetched from https://storage.googleapis.com/bert_models/2020_02_20/"
+               "uncased_L-4_H-256_A-4.zip: BERT_GLUE_OFFLINE forbids it; give it with --checkpoint FILE, or set "
+               "BERT_GLUE_MIRROR to the folder or address where it is")
 
 
 def test_a_cache_that_cannot_be_written(call):

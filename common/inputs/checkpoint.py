@@ -98,7 +98,7 @@ def _fetch_checkpoint(url: str, sha256: str | None, cache: Path) -> Checkpoint:
     unpacked = _find_unpacked(sha256, name, cache) if sha256 else None
     if unpacked:
         return unpacked
-    archive = download(url, sha256=sha256, size=None, cache=cache)
+    archive = download(Source(url, sha256), cache)
     try:
         return _unpack_checkpoint(archive, shown(url), name, cache)
     except UserError:

@@ -1,4 +1,4 @@
-"""Downloads: a file from its official address, or a mirror, into the cache; whole and verified, or not at all.
+"""Downloads: a file from a mirror or one of its official addresses into the cache; whole and verified, or not at all.
 
     downloads/   files as they came; `.part` is one under way, `.bad` one whose digest was wrong
     locks/       one for each entry of the cache; the kernel frees a lock when its process dies
@@ -7,23 +7,28 @@ import contextlib
 import hashlib
 import os
 import re
+import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urljoin, urlsplit
+from urllib.request import url2pathname
 
 from common import UserError
-from common.files import file_lock, put_in_place, sha256_of
+from common.files import file_lock, new_file, put_in_place, sha256_of
 
 TRIES = 5
-"""So often a file is asked for before giving up."""
+"""How often a file is asked for at one address."""
+CONNECT_TRIES = 3
+"""How often it is asked for where nobody answers; only once after another host did not answer either."""
 BACKOFF_SECONDS = 0.5
 """Wait after the first failure; it doubles with each one."""
 LONGEST_WAIT_SECONDS = 30
 """A server's Retry-After is obeyed up to here."""
-CONNECT_SECONDS = 10
+CONNECT_SECONDS = 5
 STALL_SECONDS = 30
 """A connection that brings nothing for so long is given up."""
 CHUNK_BYTES = 1 << 16
@@ -41,7 +46,7 @@ def disk_errors_told() -> Iterator[None]:
         yield
     except OSError as error:
         raise UserError(f"{error.filename or 'a file of the cache'} cannot be read or written "
-                        f"({error.strerror or error}); mend that, or name another cache folder with BERT_GLUE_CACHE"
+                        f"({error.strerror or error}); fix that, or name another cache folder with BERT_GLUE_CACHE"
                         ) from error
 
 
@@ -68,75 +73,156 @@ def cache_dir() -> Path:
 
 # -- downloads
 
-class _Failed(Exception):
-    """A failed try to fetch a file: why, whether another one is in vain, and how long the server wants us to wait."""
+@dataclass(frozen=True)
+class Source:
+    """A file to fetch: its addresses, which are tried in this order, and what it must be."""
 
-    def __init__(self, reason: str, *, final: bool = False, wait: float | None = None):
+    url: str
+    sha256: str | None
+    """SHA-256 of the whole file; None: not known, any content is accepted."""
+    size: int | None = None
+    """Size in bytes, where it is published."""
+    others: tuple[str, ...] = ()
+    """Other addresses of the same bytes."""
+
+    @property
+    def name(self) -> str:
+        return file_name(self.url)
+
+    @property
+    def names(self) -> list[str]:
+        """The names under which a folder may hold it."""
+        return list(dict.fromkeys(map(file_name, (self.url, *self.others))))
+
+
+class _Failed(Exception):
+    """A failed attempt to fetch a file: why, whether to try again, and how long the server wants us to wait."""
+
+    def __init__(self, reason: str, *, final: bool = False, wait: float | None = None, unreachable: bool = False):
         super().__init__(reason)
         self.final = final
         self.wait = wait
+        self.unreachable = unreachable
+
+
+_unreachable: set[str] = set()
+"""Hosts that did not answer this process: they are not asked again."""
 
 
 @disk_errors_told()
-def download(url: str, *, sha256: str | None, size: int | None, cache: Path,
-             by_hand: str = "--checkpoint FILE") -> Path:
-    """The file at `url`, from the cache or fetched into it; an interrupted download goes on where it stopped.
+def download(source: Source, cache: Path, by_hand: str = "--checkpoint FILE") -> Path:
+    """A file from the cache, or fetched into it; an interrupted download continues where it stopped.
 
-    A file with a known digest is asked of BERT_GLUE_MIRROR, if that is set: its bytes need no trust.
+    A file with a known digest is looked for at BERT_GLUE_MIRROR first, if that is set: its content is checked.
 
     Args:
-      url: an http or https address.
-      sha256: the file's digest, checked over the whole file; None accepts what comes.
-      size: its size in bytes, where it is known.
-      cache: the cache folder.
       by_hand: the flag by which the user can give the file, for the error message.
 
     Raises:
-      UserError: the file cannot be had; the sentence says why and names the other ways to give it.
+      UserError: the file cannot be fetched; the sentence names every address that was tried, and the other ways to give it.
     """
-    name = file_name(url)
-    key = sha256 or hashlib.sha256(url.encode()).hexdigest()
-    path = cache / "downloads" / f"{key[:16]}-{re.sub(r'[^A-Za-z0-9._-]', '_', name)[-80:]}"
+    key = source.sha256 or hashlib.sha256(source.url.encode()).hexdigest()
+    path = cache / "downloads" / f"{key[:16]}-{re.sub(r'[^A-Za-z0-9._-]', '_', source.name)[-80:]}"
+    if _is_good(path, source):
+        return path
     with file_lock(path):
-        if path.exists():
-            if sha256 is None or sha256_of(path) == sha256:
-                return path
-            _move_away(path, path)
-        mirror = sha256 and os.environ.get("BERT_GLUE_MIRROR")
-        address = f"{mirror.rstrip('/')}/{name}" if mirror else url
-        remedy = f"give it with {by_hand}, or set BERT_GLUE_MIRROR to the address of a folder that has it"
-        if os.environ.get("BERT_GLUE_OFFLINE", "0") not in ("", "0"):
-            raise UserError(f"{name} is not in the cache, and BERT_GLUE_OFFLINE forbids to fetch it from "
-                            f"{shown(address)}; {remedy}")
-        try:
-            _fetch(address, path, sha256, size)
-        except _Failed as failed:
-            raise UserError(f"{name} cannot be fetched from {shown(address)}: {failed}; {remedy}") from None
+        if not _is_good(path, source):
+            if path.exists():
+                _move_away(path, path)
+            _fetch_anywhere(source, path, by_hand)
     return path
 
 
-def _fetch(address: str, path: Path, sha256: str | None, size: int | None) -> None:
+def _is_good(path: Path, source: Source) -> bool:
+    return path.exists() and source.sha256 in (None, sha256_of(path))
+
+
+def _fetch_anywhere(source: Source, path: Path, by_hand: str) -> None:
+    """Fetches a file from the first address that has it."""
+    addresses, reasons = _addresses(source), []
+    forbidden = [address for address in addresses if is_offline() and not _is_local(address)]
+    for address in addresses:
+        if address in forbidden:
+            continue
+        if reasons:
+            print(f"note: {source.name} cannot be fetched from {reasons[-1]}; trying {shown(address)}", file=sys.stderr)
+        try:
+            _fetch(address, path, source)
+            return
+        except _Failed as failed:
+            reasons.append(f"{shown(address)}: {failed}")
+    if forbidden:
+        reasons.append(f"{', '.join(map(shown, forbidden))}: BERT_GLUE_OFFLINE forbids it")
+    raise UserError(f"{source.name} cannot be fetched from {', nor from '.join(reasons)}; give it with {by_hand}, or set "
+                    "BERT_GLUE_MIRROR to the folder or address where it is")
+
+
+def _addresses(source: Source) -> list[str]:
+    mirror = os.environ.get("BERT_GLUE_MIRROR", "").rstrip("/")
+    return [f"{mirror}/{name}" for name in source.names if mirror and source.sha256] + [source.url, *source.others]
+
+
+def is_offline() -> bool:
+    """Whether the user forbids the network."""
+    return os.environ.get("BERT_GLUE_OFFLINE", "0") not in ("", "0")
+
+
+def _fetch(address: str, path: Path, source: Source) -> None:
+    """Copies or downloads the file.
+
+    Raises:
+      _Failed: it cannot be had there.
+    """
+    if _is_local(address) and source.sha256:
+        _copy(Path(url2pathname(address.removeprefix("file://")) if address.startswith("file://") else address), path, source)
+    elif not re.match("https?://", address, re.IGNORECASE):
+        raise _Failed("only http and https addresses are fetched", final=True)
+    else:
+        print(f"fetching {source.name} from {shown(address)}", file=sys.stderr)
+        _download(address, path, source)
+
+
+def _is_local(address: str) -> bool:
+    return address.startswith("file://") or "://" not in address
+
+
+def _copy(place: Path, path: Path, source: Source) -> None:
+    place = place.expanduser()
+    if not place.is_file():
+        raise _Failed("there is no such file", final=True)
+    with new_file(path) as new:
+        shutil.copyfile(place, new)
+        if sha256_of(new) != source.sha256:
+            raise _Failed("its SHA-256 is not the official one", final=True)
+
+
+def _download(address: str, path: Path, source: Source) -> None:
     """Fetches the file in up to `TRIES` tries, or raises the last one's `_Failed`."""
     import requests
 
-    if not re.match("https?://", address, re.IGNORECASE):
-        raise _Failed("only http and https addresses are fetched", final=True)
+    host = urlsplit(address).netloc
+    if host in _unreachable:
+        raise _Failed("there is no connection", final=True)
     part = path.with_name(f"{path.name}.part")
     with requests.Session() as session:
-        session.hooks["response"].append(_refuse_downgrade)
-        for attempt in range(TRIES):
+        if not source.sha256:
+            session.hooks["response"].append(_refuse_downgrade)
+        for attempt in range(1, TRIES + 1):
             try:
-                resumed = _receive(session, address, part, size)
-                if sha256 and sha256_of(part) != sha256:
+                resumed = _receive(session, address, part, source.size)
+                if source.sha256 and sha256_of(part) != source.sha256:
                     _move_away(part, path)
                     raise _Failed("its SHA-256 is not the official one", final=not resumed)
                 put_in_place(part, path)
                 _etag_of(part).unlink(missing_ok=True)
                 return
             except _Failed as failed:
-                if failed.final or attempt == TRIES - 1:
+                tries = TRIES if not failed.unreachable else 1 if _unreachable else CONNECT_TRIES
+                if failed.final or attempt >= tries:
+                    if failed.unreachable:
+                        _unreachable.add(host)
                     raise
-                backoff = BACKOFF_SECONDS * 2 ** attempt
+                backoff = BACKOFF_SECONDS * 2 ** (attempt - 1)
                 time.sleep(backoff if failed.wait is None else min(failed.wait, LONGEST_WAIT_SECONDS))
 
 
@@ -230,6 +316,8 @@ def _explain(error: Exception, part: Path) -> _Failed:
         return _Failed("its certificate cannot be verified", final=True)
     if isinstance(error, requests.TooManyRedirects):
         return _Failed("it is redirected in circles", final=True)
+    if _is_unreachable(error):
+        return _Failed("there is no connection", unreachable=True)
     if isinstance(error, requests.Timeout):
         return _Failed("the server does not answer")
     if isinstance(error, ValueError):
@@ -238,6 +326,15 @@ def _explain(error: Exception, part: Path) -> _Failed:
     if received:
         return _Failed(f"the connection stalled or broke off after {received} bytes")
     return _Failed("there is no connection")
+
+
+def _is_unreachable(error: Exception) -> bool:
+    """Whether no connection was made: the name is not known, nobody listens, or nobody answers."""
+    import requests
+    from urllib3.exceptions import NewConnectionError
+
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    return isinstance(error, requests.ConnectTimeout) or isinstance(reason, NewConnectionError)
 
 
 def _etag_of(part: Path) -> Path:
@@ -265,16 +362,3 @@ def file_name(url: str) -> str:
 def shown(url: str) -> str:
     """The address without what may be secret: user, password and query."""
     return re.sub(r"//[^/@]*@", "//", url.partition("?")[0])
-
-
-@dataclass(frozen=True)
-class Source:
-    """An official file: address, SHA-256 and, where it is published, the size in bytes."""
-
-    url: str
-    sha256: str
-    size: int | None = None
-
-    @property
-    def name(self) -> str:
-        return file_name(self.url)

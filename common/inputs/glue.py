@@ -22,10 +22,11 @@ SOURCES = {
                "60a9b09084528f0673eedee2b69cb941920f0b8cd0eeccefc464a98768457f89", 1047044),
         Source(_SENTEVAL + "msr_paraphrase_test.txt",
                "a04e271090879aaba6423d65b94950c089298587d9c084bf9cd7439bd785f784", 441275),
-        Source("https://firebasestorage.googleapis.com/v0/b/mtl-sentence-representations.appspot.com/o/"
-               "data%2Fmrpc_dev_ids.tsv?alt=media&token=ec5c0836-31d5-48f4-b431-7480817f1adc",
-               "971d7767d81b997fd9060ade0ec23c4fc31cbb226a55d1bd4a1bac474eb81dc7", 6222)),
-    "QQP": (Source(_GLUE + "QQP.zip", "40e7c862c04eb26ee04b67fd900e76c45c6ba8e6d8fab4f8f1f8072a1a3fbae0", 41696084),),
+        Source(_GLUE + "mrpc_dev_ids.tsv", "971d7767d81b997fd9060ade0ec23c4fc31cbb226a55d1bd4a1bac474eb81dc7", 6222,
+               others=("https://firebasestorage.googleapis.com/v0/b/mtl-sentence-representations.appspot.com/o/"
+                       "data%2Fmrpc_dev_ids.tsv?alt=media&token=ec5c0836-31d5-48f4-b431-7480817f1adc",))),
+    "QQP": (Source(_GLUE + "QQP-clean.zip", "40e7c862c04eb26ee04b67fd900e76c45c6ba8e6d8fab4f8f1f8072a1a3fbae0", 41696084,
+                   others=(_GLUE + "QQP.zip",)),),
     "STS-B": (Source(_GLUE + "STS-B.zip",
                      "e60a6393de5a8b5b9bac5020a1554b54e3691f9d600b775bd131e613ac179c85", 802872),),
     "MNLI": (Source(_GLUE + "MNLI.zip",
@@ -37,15 +38,10 @@ SOURCES = {
     "RTE": (Source(_GLUE + "RTE.zip", "6bf86de103ecd335f3441bd43574d23fef87ecc695977a63b82d5efb206556ee", 697150),),
     "WNLI": (Source(_GLUE + "WNLI.zip", "ae0e8e4d16f4d46d4a0a566ec7ecceccfd3fbfaa4a7a4b4e02848c0f2561ac46", 28999),),
 }
-"""Task -> its official files. Sizes and digests: TensorFlow Datasets' url_checksums."""
+"""Task -> its official files. Sizes and digests: TensorFlow Datasets' url_checksums; the first addresses of the ids of MRPC and
+of QQP: Hugging Face's script for GLUE."""
 
 _GLUE_BY_HAND = "--glue-dir FOLDER"
-
-
-# -- checkpoints
-
-
-# -- GLUE
 
 @disk_errors_told()
 def get_glue_folder(task: Task, glue_dir: str | None, cache: Path) -> Path:
@@ -67,8 +63,7 @@ def get_glue_folder(task: Task, glue_dir: str | None, cache: Path) -> Path:
     folder = cache / "glue" / f"{task.name}-{sources[0].sha256[:12]}"
     if folder.is_dir():
         return folder
-    files = [download(source.url, sha256=source.sha256, size=source.size, cache=cache, by_hand=_GLUE_BY_HAND)
-             for source in sources]
+    files = [download(source, cache, _GLUE_BY_HAND) for source in sources]
     make_once(folder, lambda: _fill_folder(task, files, folder))
     return folder
 
@@ -123,8 +118,4 @@ def _divide_mrpc(train: Path, test: Path, dev_ids: Path, folder: Path) -> None:
     for name, lines in files.items():
         with open(folder / name, "xb") as file:
             file.writelines(lines)
-
-
-# -- archives
-
 
