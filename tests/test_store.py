@@ -1,5 +1,6 @@
 """The results store: its constraints, its views, and who may write what when several processes share it."""
 import contextlib
+import dataclasses
 import math
 import os
 import random
@@ -394,14 +395,18 @@ def test_a_stopped_process_keeps_its_run(planned, config, owner, claimant, sql):
 
 def test_a_process_number_used_again_is_another_process(planned, config, owner, sql):
     planned.find_claim(config, 0, owner)
-    sql("UPDATE runs SET owner = ?", str(Owner(owner.host, owner.boot, owner.process, "1")))
+    sql("UPDATE runs SET owner = ?", str(dataclasses.replace(owner, started="1")))
     assert planned.find_claim(config, 0, owner).attempt == 2
 
 
-def test_a_process_of_an_earlier_boot_is_gone(planned, config, owner, sql):
+@pytest.mark.parametrize("unseen", [{"boot": "another-boot"}, {"namespace": "4026532999"}, {"namespace": ""}])
+@pytest.mark.parametrize("silent, taken", [(100, False), (140, True)])
+def test_a_holder_that_cannot_be_seen_from_here_is_judged_by_the_lease(planned, config, owner, sql, unseen, silent, taken):
+    """Of this host's name, but of another boot or machine, another container, or of a store from before owners named theirs."""
     planned.find_claim(config, 0, owner)
-    sql("UPDATE runs SET owner = ?", str(Owner(owner.host, "an-earlier-boot", owner.process, owner.started)))
-    assert planned.find_claim(config, 0, owner).attempt == 2
+    holder = dataclasses.replace(owner, process=999_999, **unseen)
+    sql("UPDATE runs SET owner = ?, heartbeat = heartbeat - ?", str(holder), silent)
+    assert (planned.find_claim(config, 0, owner) is not None) == taken
 
 
 @pytest.mark.parametrize("silent, taken", [(100, False), (140, True)])
@@ -476,9 +481,11 @@ def test_what_was_given_back_and_taken_by_another_is_not_written(planned, config
 
 
 def test_an_owner_is_written_and_read_back():
-    owner = Owner("a/host", "boot-id", 4711, "99")
-    assert str(owner) == "a/host/boot-id/4711/99"
-    assert Owner.parse("a/host/boot-id/4711/99") == owner
+    owner = Owner("a/host", "boot-id", 4711, "99", "4026531836")
+    assert str(owner) == "a/host/boot-id@4026531836/4711/99"
+    assert Owner.parse("a/host/boot-id@4026531836/4711/99") == owner
+    assert Owner.parse("a/host/boot-id/4711/99") == Owner("a/host", "boot-id", 4711, "99", "")  # of an older program
+    assert str(Owner("a/host", "boot-id", 4711, "99")) == "a/host/boot-id/4711/99"
     assert Owner.of_this_process().process == os.getpid()
     assert not Owner.of_this_process().is_gone(lease_is_over=True)
 
