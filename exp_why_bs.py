@@ -13,7 +13,7 @@ At batch size 16, the middle of the grid, same_steps, linear and sqrt are the co
 the runs of exp_bs_mrpc.py these are about 100 of 5 to 10 minutes of a core each (BERT-mini, MRPC): six hours on two cores.
 The two instances that decide the search come first, and as many of all the others; stopped at any time, the study is even.
 
-    python exp_why_bs.py --vary head,order
+    python exp_why_bs.py --grid crossed
 
 crosses five initial values of the head with five data orders (and dropout masks) instead: 25 runs at batch size 16, after
 Dodge et al. 2020, arXiv 2002.06305. Report section: "Why do small batches train better?".
@@ -39,4 +39,4 @@ STUDY = Study(
 SPREAD = dataclasses.replace(STUDY, name="spread", batch_sizes=(BASE,), instances=5, conditions=CROSSED)
 
 if __name__ == "__main__":
-    sys.exit(cli.main(STUDY, __doc__, grids={"head,order": SPREAD}, grid_flag="--vary"))
+    sys.exit(cli.main(STUDY, __doc__, grids={"crossed": SPREAD}))

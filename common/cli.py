@@ -1,90 +1,129 @@
-"""The command line that the studies share, and the way from it to trained runs."""
+"""The command line that the studies share: its flags, and the words that it answers with."""
 import argparse
 import dataclasses
 import os
 import re
 import sys
+import textwrap
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 from common import Terminated, UserError
 from common.demo import FOLDER, RATE_FACTOR, use_demo
+from common.studies.names import count, name_changes, show_rate, show_seconds
+from common.studies.settings import describe_fields, parse_setting, parse_sweep
 from common.studies.study import Study
 from common.studies.tasks import get_task
 
-EPILOG = """exit status: 0 all that was asked for is in the store; 1 a run failed; 2 something for you to mend (flag, file,
-download, store); 130 and 143 stopped by Ctrl-C and SIGTERM, with nothing half-written"""
+EPILOG = """fields of --set and --sweep, with their defaults:
+  {fields}
+
+environment: BERT_GLUE_CHECKPOINT and BERT_GLUE_DIR stand for --checkpoint and --glue-dir; BERT_GLUE_CACHE names the cache
+folder; BERT_GLUE_MIRROR names a place that has the downloads; BERT_GLUE_OFFLINE=1 forbids downloads; PGPASSWORD gives the
+password of a PostgreSQL store
+
+exit status: 0 all that was asked for is in the store; 1 a run failed; 2 something to fix (flag, file, download, store);
+130 and 143 stopped by Ctrl-C and SIGTERM, with nothing half-written"""
+SHORTHANDS = {"epochs": "--epochs", "limit_train": "--limit-train", "dtype": "--dtype", "seed": "--seed"}
+"""Fields of the configuration that have a flag beside --set."""
 
 
-def build_parser(study: Study, doc: str, grids: dict[str, Study], grid_flag: str = "--grid") -> argparse.ArgumentParser:
+def build_parser(study: Study, doc: str, grids: dict[str, Study]) -> argparse.ArgumentParser:
     """Flags of a study; what is not given stays as the study has it."""
-    parser = argparse.ArgumentParser(description=doc, epilog=EPILOG, allow_abbrev=False,
+    parser = argparse.ArgumentParser(description=doc, epilog=EPILOG.format(fields=_wrap(describe_fields())), allow_abbrev=False,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     what = parser.add_argument_group("what to train")
-    if grids:
-        what.add_argument(grid_flag, dest="grid", choices=list(grids), help="another grid than the study's own")
-    named = [condition.name for condition in study.conditions if condition.name]
-    if named:
-        what.add_argument("--conditions", choices=named, nargs="+", metavar="C",
-                          help=f"what is changed (default: {' '.join(named)})")
-    what.add_argument("--instances", type=_whole("instances"), metavar="N",
-                      help=f"have N trained instances of every configuration (default: {study.instances})")
-    what.add_argument("--task", "--tasks", dest="tasks", nargs="+", metavar="TASK",
-                      help=f"GLUE tasks (default: {' '.join(study.tasks)})")
-    own = "".join(f", {task}: {' '.join(map(str, sizes))}" for task, sizes in study.batch_sizes_of.items())
-    what.add_argument("--batch-sizes", type=_whole("batch size"), nargs="+", metavar="B",
-                      help=f"batch sizes (default: {' '.join(map(str, study.batch_sizes))}{own})")
-    what.add_argument("--rates", type=_positive, nargs="+", metavar="R",
-                      help=f"peak learning rates (default: {' '.join(f'{r:g}' for r in study.peak_learning_rates)})")
-    what.add_argument("--epochs", type=_whole("epochs"), metavar="E",
-                      help=f"passes over the training split (default: {study.epochs})")
-    what.add_argument("--limit-train", type=_whole("row limit"), metavar="N",
-                      help="quick look: use the first N training rows (kept apart from full runs)")
-    what.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32",
-                      help="number format of the matrix products; bfloat16 is faster on processors that have it, rounds more "
-                           "and makes other configurations (default: %(default)s)")
-    given = parser.add_argument_group("input")
-    given.add_argument("--checkpoint", default=os.environ.get("BERT_GLUE_CHECKPOINT"), metavar="FILE|FOLDER|URL",
-                       help="BERT checkpoint in Google's zip layout (default: $BERT_GLUE_CHECKPOINT, else Google's "
-                            "BERT-mini, downloaded once)")
-    given.add_argument("--glue-dir", default=os.environ.get("BERT_GLUE_DIR"), metavar="FOLDER",
-                       help="folder with TASK/train.tsv and so on (default: $BERT_GLUE_DIR, else downloaded once)")
-    given.add_argument("--allow-other-rows", action="store_true",
-                       help="accept files whose row counts differ from the official ones")
-    given.add_argument("--demo", action="store_true", help="run on a small made-up sample, all of it in demo/")
-    kept = parser.add_argument_group("what to keep")
-    kept.add_argument("--save-models", type=_folder, metavar="FOLDER",
-                      help="have the fine-tuned classifier of every instance there; a run that is in the store without it "
-                           "is trained again")
-    kept.add_argument("--predict-test", type=_folder, metavar="FOLDER",
-                      help="have every instance's predictions of the test sets there, in the files that the GLUE server "
-                           "takes (none for SNLI); a run that is in the store without them is trained again, "
-                           "unless --save-models names the folder of its classifier")
-    kept.add_argument("--tensorboard", type=Path, metavar="FOLDER",
-                      help="write the curves of the study's runs there at the end, also of those trained before")
-    kept.add_argument("--no-predictions", dest="predictions", action="store_false",
-                      help="leave the predictions for the evaluation rows out of the store (a byte a row and run, eight for a "
-                           "regression)")
-    how = parser.add_argument_group("how")
-    how.add_argument("--db", type=address, default="results.db", metavar="FILE|URL",
-                     help="the results store (default: %(default)s)")
-    how.add_argument("--workers", type=_whole("workers"), metavar="N",
-                     help="runs at a time (default: as many as the machine carries, or the workers of --cluster)")
-    how.add_argument("--cluster", type=cluster_address, metavar="ADDRESS",
-                     help="train on the workers of a Dask cluster: tcp://HOST:PORT of its scheduler, the file that the scheduler "
-                          "wrote, or local:N for N workers started here; they need neither the store nor the input files, and "
-                          "what is to be kept comes back from them (docs/running.md)")
-    how.add_argument("--threads", type=_whole("threads"), default=1, metavar="N",
-                     help="threads of each run; another number rounds differently (default: %(default)s)")
-    how.add_argument("--dry-run", action="store_true", help="show what is there and what would be trained, and stop")
-    how.add_argument("--retry-failed", action="store_true", help="try runs again that failed three times")
-    how.add_argument("--fail-fast", action="store_true", help="stop at the first run that fails")
-    how.add_argument("--debug", action="store_true", help="show tracebacks")
+    _add_grid(what, study, grids)
+    _add_recipe(what, study)
+    _add_input(parser.add_argument_group("input"))
+    _add_kept(parser.add_argument_group("what to keep"))
+    _add_how(parser.add_argument_group("how"))
     return parser
 
 
-def main(study: Study, doc: str, arguments: list[str] | None = None, *, grids: dict[str, Study] | None = None,
-         grid_flag: str = "--grid") -> int:
+def _add_grid(group, study: Study, grids: dict[str, Study]) -> None:
+    if grids:
+        group.add_argument("--grid", choices=list(grids), help="another grid than the study's own")
+    if "crossed" in grids:  # what --grid crossed was called before
+        group.add_argument("--vary", dest="grid", choices=["crossed"], help=argparse.SUPPRESS,
+                           type=lambda text: "crossed" if text == "head,order" else text)
+    named = [condition.name for condition in study.conditions if condition.name]
+    if named:
+        group.add_argument("--conditions", choices=named, nargs="+", metavar="C",
+                           help=f"what is changed (default: {' '.join(named)})")
+    group.add_argument("--instances", type=_whole("number of instances"), metavar="N",
+                       help=f"have N trained instances of every configuration (default: {study.instances})")
+    group.add_argument("--task", "--tasks", dest="tasks", nargs="+", metavar="TASK",
+                       help=f"GLUE tasks (default: {' '.join(study.tasks)})")
+    own = "".join(f", {task}: {' '.join(map(str, sizes))}" for task, sizes in study.batch_sizes_of.items())
+    group.add_argument("--batch-sizes", type=_whole("batch size"), nargs="+", metavar="B",
+                       help=f"batch sizes (default: {' '.join(map(str, study.batch_sizes))}{own})")
+    group.add_argument("--rates", type=_positive, nargs="+", metavar="R",
+                       help=f"peak learning rates (default: {' '.join(map(show_rate, study.peak_learning_rates))})")
+    group.add_argument("--allow-high-rates", action="store_true", help="train with learning rates above 0.1, too")
+
+
+def _add_recipe(group, study: Study) -> None:
+    group.add_argument("--epochs", type=_whole("number of epochs"), metavar="E",
+                       help=f"passes over the training split (default: {study.epochs})")
+    group.add_argument("--seed", type=_setting("seed"), metavar="N",
+                       help="seed of the data order, the dropout masks and the head initialisation (default: 0)")
+    group.add_argument("--limit-train", type=_whole("row limit"), metavar="N",
+                       help="quick look: use the first N training rows (kept apart from full runs)")
+    group.add_argument("--dtype", choices=["float32", "bfloat16"],
+                       help="number format of the matrix products; bfloat16 is faster on processors that have it, rounds more "
+                            "and makes other configurations (default: float32)")
+    group.add_argument("--set", type=_told(parse_setting), nargs="+", action="extend", default=[], metavar="FIELD=VALUE",
+                       help="change any other field of the recipe (fields and defaults: below)")
+    group.add_argument("--sweep", type=_told(parse_sweep), nargs="+", action="extend", default=[], metavar="FIELD=V1,V2,...",
+                       help="make a field one more axis of the grid")
+
+
+def _add_input(group) -> None:
+    group.add_argument("--checkpoint", default=os.environ.get("BERT_GLUE_CHECKPOINT"), metavar="FILE|FOLDER|URL",
+                       help="BERT checkpoint in Google's zip layout (default: $BERT_GLUE_CHECKPOINT, else Google's "
+                            "BERT-mini, downloaded once)")
+    group.add_argument("--glue-dir", default=os.environ.get("BERT_GLUE_DIR"), metavar="FOLDER",
+                       help="folder with TASK/train.tsv and so on (default: $BERT_GLUE_DIR, else downloaded once)")
+    group.add_argument("--allow-other-rows", action="store_true",
+                       help="accept files whose row counts differ from the official ones")
+    group.add_argument("--demo", action="store_true", help="run on a small made-up sample, all of it in demo/")
+
+
+def _add_kept(group) -> None:
+    group.add_argument("--save-models", type=_folder, metavar="FOLDER",
+                       help="save the fine-tuned classifier of every instance there; a run that is in the store without it "
+                            "is trained again")
+    group.add_argument("--predict-test", type=_folder, metavar="FOLDER",
+                       help="save every instance's predictions of the test sets there, in the files that the GLUE server "
+                            "takes (none for SNLI); a run that is in the store without them is trained again, "
+                            "unless --save-models names the folder of its classifier")
+    group.add_argument("--tensorboard", type=Path, metavar="FOLDER",
+                       help="write the curves of the study's runs there at the end, also of those trained before")
+    group.add_argument("--no-predictions", dest="predictions", action="store_false",
+                       help="leave the predictions for the evaluation rows out of the store (a byte a row and run, eight for a "
+                            "regression)")
+
+
+def _add_how(group) -> None:
+    group.add_argument("--db", type=address, default="results.db", metavar="FILE|URL",
+                       help="the results store (default: %(default)s)")
+    group.add_argument("--workers", type=_whole("number of workers"), metavar="N",
+                       help="runs at a time (default: as many as the machine carries, or the workers of --cluster)")
+    group.add_argument("--cluster", type=cluster_address, metavar="ADDRESS",
+                       help="train on the workers of a Dask cluster: tcp://HOST:PORT of its scheduler, the file that the "
+                            "scheduler wrote, or local:N for N workers started here; they need neither the store nor the input "
+                            "files, and files to keep come back from them (docs/running.md)")
+    group.add_argument("--threads", type=_whole("number of threads"), default=1, metavar="N",
+                       help="threads of each run; another number rounds differently (default: %(default)s)")
+    group.add_argument("--dry-run", action="store_true", help="show what is there and what would be trained, and stop")
+    group.add_argument("--retry-failed", action="store_true", help="retry runs that failed three times")
+    group.add_argument("--fail-fast", action="store_true", help="stop at the first run that fails")
+    group.add_argument("--debug", action="store_true", help="show tracebacks")
+
+
+def main(study: Study, doc: str, arguments: list[str] | None = None, *, grids: dict[str, Study] | None = None) -> int:
     """Runs a study from the command line; returns the exit status.
 
     Args:
@@ -92,37 +131,57 @@ def main(study: Study, doc: str, arguments: list[str] | None = None, *, grids: d
       doc: the script's docstring, which `--help` shows.
       arguments: the words of the command line; None: those of this process.
       grids: other studies that `--grid NAME` chooses.
-      grid_flag: another name for `--grid`.
     """
-    parser = build_parser(study, doc, grids or {}, grid_flag)
-    options = parser.parse_args(arguments)
-    if grids and options.grid and getattr(options, "conditions", None):
-        parser.error(f"--conditions are those of the study's own grid; leave out {grid_flag} or --conditions")
-    chosen = grids[options.grid] if grids and options.grid else study
-    return guarded(lambda: _run(_adapt(chosen, options), options), options.debug)
+    parser = build_parser(study, doc, grids or {})
+    flags = parser.parse_args(arguments)
+    if grids and flags.grid and getattr(flags, "conditions", None):
+        parser.error("--conditions are those of the study's own grid; leave out --grid or --conditions")
+    chosen = grids[flags.grid] if grids and flags.grid else study
+    return guarded(lambda: _run(_adapt(chosen, flags), flags), flags.debug)
 
 
-def _adapt(study: Study, options) -> Study:
+def _adapt(study: Study, flags) -> Study:
     """The study with what the flags change of it."""
-    rates = [rate * (RATE_FACTOR if options.demo else 1) for rate in study.peak_learning_rates]
+    rates = [rate * (RATE_FACTOR if flags.demo else 1) for rate in study.peak_learning_rates]
+    settings, sweeps = _collect_settings(flags)
     return dataclasses.replace(
-        study, tasks=tuple(get_task(name).name for name in options.tasks or study.tasks),
-        batch_sizes=tuple(options.batch_sizes or study.batch_sizes),
-        batch_sizes_of={} if options.batch_sizes else study.batch_sizes_of,
-        peak_learning_rates=tuple(options.rates or rates), epochs=options.epochs or study.epochs,
-        instances=options.instances or study.instances,
+        study, tasks=tuple(get_task(name).name for name in flags.tasks or study.tasks),
+        batch_sizes=tuple(flags.batch_sizes or study.batch_sizes),
+        batch_sizes_of={} if flags.batch_sizes else study.batch_sizes_of,
+        peak_learning_rates=tuple(flags.rates or rates), instances=flags.instances or study.instances,
+        settings=study.settings | settings, sweeps=study.sweeps | sweeps,
         conditions=tuple(condition for condition in study.conditions
-                         if condition.name in (getattr(options, "conditions", None) or [condition.name])))
+                         if condition.name in (getattr(flags, "conditions", None) or [condition.name])))
 
 
-def guarded(action, debug: bool, stopped: str = "what was finished is in the store, call again to go on") -> int:
-    """The exit status of an action; what the user must mend is said in one sentence, and so is what became of a stopped one."""
+def _collect_settings(flags) -> tuple[dict[str, object], dict[str, tuple]]:
+    """What --set and the flags that stand for it change, and what --sweep adds.
+
+    Raises:
+      UserError: one field is given twice.
+    """
+    short = [(name, getattr(flags, name)) for name in SHORTHANDS if getattr(flags, name) is not None]
+    names = [name for name, _ in [*short, *flags.set, *flags.sweep]]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise UserError(f"{twice} is given twice; leave one out of --set, --sweep"
+                        + (f" and {SHORTHANDS[twice]}" if twice in SHORTHANDS else ""))
+    return dict(short + flags.set), dict(flags.sweep)
+
+
+def guarded(action: Callable[[], int], debug: bool, stopped: str = "finished runs are in the store, call again to go on") -> int:
+    """The exit status of an action; what the user must fix is said in one sentence, and so is what became of a stopped one."""
     try:
-        return action()
-    except UserError as error:
+        status = action()
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # whoever read the output, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except (UserError, OSError) as error:
         if debug:
             traceback.print_exc()
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {error if isinstance(error, UserError) else _tell(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"stopped; {stopped}", file=sys.stderr)
@@ -132,260 +191,72 @@ def guarded(action, debug: bool, stopped: str = "what was finished is in the sto
         return 143
 
 
-def _run(study: Study, options) -> int:
-    from common.inputs.checkpoint import get_checkpoint
-    from common.inputs.download import cache_dir
-    from common.running.outbox import Outbox
-    from common.running.planning import choose
-    from common.running.retraining import find_again
-    from common.store.connection import NoStore
-    from common.store.store import Store
-    from common.studies.study import make_parts
-    from common.training.artifacts import Keep
-    from common.training.job import Job
-    from common.training.run import train_run
-
-    if options.demo:
-        use_demo(options)
-    keep = Keep(options.save_models, options.predict_test)
-    if not options.dry_run:
-        keep.make_folders()
-    cache = FOLDER / "cache" if options.demo else cache_dir()
-    checkpoint = get_checkpoint(options.checkpoint, cache)
-    folders, data, missing = _load_tasks(study, options, cache)
-    parts = make_parts(study, _make_grid(study, options, checkpoint, data))
-    try:
-        store = Store(options.db, create=not options.dry_run)
-    except NoStore:
-        store = None
-    rows = {"checkpoint": checkpoint.row(), "data": [row for each in data.values() for row in each.rows()],
-            "label_rows": [row for each in data.values() for row in each.label_rows()]}
-    if options.dry_run:
-        chosen = choose(store, parts, study.instances)
-        needs = _plan(store, parts + chosen, options, rows)
-        _print_plan(needs, find_again(keep, store, needs), _count_workers(options))
-        _print_searches(parts, chosen, study.instances)
-        status = 0
-    else:
-        outbox = Outbox(cache / "outbox", store.full_name)
-
-        def make_job(config, instance):
-            return Job(config, instance, checkpoint, folders[config.task], cache, options.threads, keep,
-                       keep_predictions=options.predictions)
-
-        needs, failures = _train_parts(store, study, parts, options, rows, lambda needs: _drive(
-            store, outbox, needs, options, make_job, train_run))
-        status = _conclude(store, needs, failures, options, keep, make_job)
-        if options.tensorboard:
-            _write_curves(store, needs, options.tensorboard)
-    for name, error in missing.items():
-        print(f"failed: {name}: {error}", file=sys.stderr)
-    return 1 if missing else status
+def _tell(error: OSError) -> str:
+    """What the operating system refused, in one sentence."""
+    if error.filename is None:  # of print: what could not be written is not to be tried again at the end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return f"{error.filename or 'the output'} cannot be read or written ({error.strerror or error}); fix that and call again"
 
 
-def _plan(store, parts, options, rows: dict) -> list:
-    """What is missing of the parts, registered in the store unless it is only to be shown."""
-    from common.running.planning import find_needs, merge_needs
+def _run(study: Study, flags) -> int:
+    from common.running.options import make_options
+    from common.running.study_run import StudyRun, run_study
 
-    needs = []
-    for part in parts:
-        found = find_needs(store, part.configs, part.instances, options.retry_failed)
-        if not options.dry_run and found:
-            store.plan(part.name, {need.config: need.wanted for need in found}, part.instances,
-                       retry_failed=options.retry_failed, **rows)
-        needs += found
-    return merge_needs(needs)
-
-
-def _train_parts(store, study: Study, parts, options, rows: dict, train) -> tuple[list, list]:
-    """Trains what is missing: where the study searches, the instances that decide it first, then what it has found.
-
-    Returns:
-      What was needed, and (configuration, instance, error) of the runs that failed.
-    """
-    from common.running.planning import choose, halve_needs, merge_needs
-
-    searching = max((part.instances for part in parts if part.best), default=0)
-    needs = _plan(store, parts, options, rows)
-    first, rest = halve_needs(needs, searching)
-    failures = []
-    if searching:
-        failures = train(first)
-        if not (failures and options.fail_fast):
-            best = _plan(store, choose(store, parts, study.instances), options, rows)
-            needs, rest = merge_needs(needs + best), merge_needs(rest + best)
-    if not (failures and options.fail_fast):
-        failures += train(rest)
-    return needs, failures
+    if flags.demo:
+        use_demo(flags)
+    options = {name: getattr(flags, name) for name in (
+        "checkpoint", "glue_dir", "allow_other_rows", "db", "save_models", "predict_test", "predictions", "workers", "cluster",
+        "threads", "allow_high_rates", "retry_failed", "fail_fast")} | {"cache": FOLDER / "cache" if flags.demo else None}
+    if flags.dry_run:
+        run = StudyRun.load(study, make_options(**options))
+        _print_plan(run.plan())
+        for name, error in run.inputs.errors.items():
+            print(f"failed: {name}: {error}", file=sys.stderr)
+        return 1 if run.inputs.errors else 0
+    outcome = run_study(study, **options)
+    if flags.tensorboard:
+        _write_curves(flags.db, outcome.wanted, flags.tensorboard)
+    print(outcome, file=sys.stderr)
+    if flags.debug:
+        print(*(getattr(failure.error, "details", "") for failure in outcome.failures), sep="\n", file=sys.stderr)
+    return 0 if outcome.complete else 1
 
 
-def _load_tasks(study: Study, options, cache: Path) -> tuple[dict, dict, dict]:
-    """Task -> folder, task -> rows, and task -> error for those whose files cannot be had, test sets included if wanted.
-
-    Raises:
-      UserError: no task's files can be had.
-    """
-    from common.inputs.glue import get_glue_folder
-    from common.inputs.reading import load_glue, load_tests
-
-    folders, data, missing = {}, {}, {}
-    for name in dict.fromkeys(study.tasks):
-        task = get_task(name)
-        try:
-            folders[name] = get_glue_folder(task, options.glue_dir, cache)
-            if options.predict_test:
-                load_tests(task, folders[name], allow_other_rows=options.allow_other_rows)
-            data[name] = load_glue(task, folders[name], allow_other_rows=options.allow_other_rows)
-        except UserError as error:
-            missing[name] = error
-    if not data:
-        raise next(iter(missing.values()))
-    return folders, data, missing
-
-
-def _make_grid(study: Study, options, checkpoint, data) -> list[tuple]:
-    """The study's configurations with the rows of their training splits, for the tasks whose rows are there."""
-    from common.inputs.batches import split
-    from common.running.planning import check_batch_size
-    from common.studies.config import RunConfig
-
-    grid = {}
-    for task, batch_size, rate in study.cells():
-        if task not in data:
-            continue
-        rows = len(data[task].sets["train"])
-        limit = options.limit_train if (options.limit_train or rows) < rows else None  # else no row is left out
-        config = RunConfig(task=task, data=data[task].digest, checkpoint=checkpoint.digest, batch_size=batch_size,
-                           peak_learning_rate=rate, epochs=study.epochs, limit_train=limit, dtype=options.dtype)
-        if config.max_length > checkpoint.config["max_position_embeddings"]:
-            raise UserError(f"the checkpoint {checkpoint.name} has {checkpoint.config['max_position_embeddings']} positions, "
-                            f"fewer than the {config.max_length} tokens of the longest input; give another with --checkpoint")
-        training_rows = len(split(limit or rows, config.validation, config.split_seed)[0])
-        check_batch_size(config, training_rows)
-        grid[config] = training_rows
-    return list(grid.items())
-
-
-def _conclude(store, needs, failures: list, options, keep, make_job) -> int:
-    """Trains again what is in the store without something to be kept of it; says how all ended; returns the exit status."""
-    from common.running.retraining import Unwritten, find_again, keep_again
-    from common.studies.names import name_run
-
-    given_up = [(need.config, number) for need in needs for number in need.given_up]
-    again = [] if failures and options.fail_fast else find_again(keep, store, needs, failures)
-    if again:
-        unwritten = Unwritten(store)
-        failures += _drive(unwritten, unwritten, again, options, make_job, keep_again,
-                           " again, for what is to be kept of them")
-        for config, number, name, now, before in unwritten.differing:
-            print(f"note: {name_run(config, number)} scored {now} on {name} where the store has {before}: other software, "
-                  "hardware or threads; what is kept is of this training", file=sys.stderr)
-    for config, number, error in failures:
-        print(f"failed: {name_run(config, number)}: {error}", file=sys.stderr)
-        if options.debug:
-            print(getattr(error, "details", ""), file=sys.stderr)
-    for config, number in given_up:
-        print(f"failed: {name_run(config, number)} failed three times; --retry-failed tries again", file=sys.stderr)
-    if failures or given_up:
-        return 1
-    print(f"{sum(len(need.wanted) for need in needs)} runs of the study are in {store.name}"
-          + ("" if again or any(need.missing for need in needs) else "; nothing was missing"), file=sys.stderr)
-    return 0
-
-
-def _write_curves(store, needs, folder: Path) -> None:
+def _write_curves(db: str, runs: list, folder: Path) -> None:
     from common.report.tensorboard import write_event_files
+    from common.store.store import Store
 
-    written = write_event_files(store, [(need.config, number) for need in needs for number in need.wanted], folder)
-    print(f"the curves of {written} runs are in {folder}; tensorboard --logdir {folder} shows them", file=sys.stderr)
-
-
-def _drive(store, outbox, needs, options, make_job, train, why: str = "") -> list[tuple]:
-    """Has the missing runs trained; (configuration, instance, error) of those that failed."""
-    from common.running.driver import Driver, stopping_on_sigterm
-    from common.running.progress import Display
-
-    total = sum(len(need.missing) for need in needs)
-    if not total:
-        return []
-    with stopping_on_sigterm():
-        executor = _open_executor(options)
-        workers = executor.places()
-        print(f"{total} runs to train{why}, {workers} at a time{_estimate(needs, workers)}", file=sys.stderr)
-        display = Display(total)
-        executor.on_report = display.progress
-        driver = Driver(store, executor, executor.places, make_job, display, outbox=outbox, train=train,
-                        fail_fast=options.fail_fast)
-        try:
-            driver.run(needs)
-        finally:
-            executor.kill()
-            display.close()
-    return driver.failures
+    written = write_event_files(Store(db, create=False), runs, folder)
+    print(f"the curves of {count(written, 'run')} are in {folder}; tensorboard --logdir {folder} shows them", file=sys.stderr)
 
 
-def _open_executor(options):
-    """What trains: processes here, or the workers of a cluster."""
-    if options.cluster:
-        from common.running.dask.cluster import DaskCluster
-
-        return DaskCluster(options.cluster, options.threads, options.workers, FOLDER / "cache" if options.demo else None)
-    from common.running.processes import FreshProcesses
-
-    return FreshProcesses(_count_workers(options))
-
-
-def _estimate(needs, workers: int) -> str:
-    """How long that will take, as the end of a sentence; empty where there are no stored times to go by."""
-    from common.studies.names import show_seconds
-
-    missing = [need for need in needs if need.missing]
-    if not all(need.seconds for need in missing):
-        return ""
-    return f", about {show_seconds(sum(len(need.missing) * need.seconds for need in missing) / workers)}"
-
-
-def _print_plan(needs, again, workers: int) -> None:
-    """One line for each configuration: have, need, will run, and an estimate from stored times; then the sum, and what
-    would be trained again."""
+def _print_plan(plan) -> None:
+    """One line for each configuration: have, need, will run, and an estimate from stored times; then the sums."""
     from tabulate import tabulate
 
-    from common.studies.names import name_changes, show_seconds
+    from common.running.planning import count_missing, estimate_seconds
 
-    rows = [{"task": need.config.task, "batch": need.config.batch_size, "rate": f"{need.config.peak_learning_rate:g}",
+    rows = [{"task": need.config.task, "batch": need.config.batch_size, "rate": show_rate(need.config.peak_learning_rate),
              "epochs": need.config.epochs, "changed": name_changes(need.config), "have": need.have, "need": len(need.wanted),
              "will run": len(need.missing), "gave up": len(need.given_up) or "",
-             "estimate": show_seconds(need.seconds * len(need.missing)) if need.seconds else "unknown"} for need in needs]
+             "estimate": "unknown" if need.seconds is None else show_seconds(need.seconds * len(need.missing))}
+            for need in plan.needs]
     columns = [name for name in rows[0] if name != "changed" or any(row[name] for row in rows)]
     print(tabulate([[row[name] for name in columns] for row in rows], columns, disable_numparse=True))
-    missing = sum(len(need.missing) for need in needs)
-    known = all(need.seconds for need in needs if need.missing)
-    seconds = sum((need.seconds or 0) * len(need.missing) for need in needs) / workers
-    print(f"{missing} runs would be trained, {workers} at a time: "
-          + (f"about {show_seconds(seconds)}" if known else "no stored times to estimate from"))
-    if again:
-        print(f"{sum(len(need.missing) for need in again)} runs would be trained again, for what is to be kept of them"
-              + _estimate(again, workers))
+    seconds = estimate_seconds(plan.needs, plan.workers)
+    print(f"{count(count_missing(plan.needs), 'run')} would be trained, {plan.workers} at a time: "
+          + ("no stored times to estimate from" if seconds is None else f"about {show_seconds(seconds)}"))
+    if plan.retrain:
+        seconds = estimate_seconds(plan.retrain, plan.workers)
+        print(f"{count(count_missing(plan.retrain), 'run')} would be trained again, for files that are missing"
+              + ("" if seconds is None else f", about {show_seconds(seconds)}"))
+    for search in plan.searches:
+        print(f"{search.name}: {count(search.undecided, 'choice')} will be made by a search; then up to "
+              f"{count(search.runs, 'more run')}")
 
 
-def _print_searches(parts, chosen, instances: int) -> None:
-    """What a dry run cannot tell yet: the best of a search that is not done."""
-    for part, best in zip([part for part in parts if part.best], chosen, strict=True):
-        undecided = len(part.choices) - len(best.choices)
-        if undecided:
-            print(f"{part.best}: {undecided} choices wait for their search; then up to "
-                  f"{undecided * (instances - part.instances)} more runs")
-
-
-def _count_workers(options) -> int:
-    """Runs at a time: as asked for, as a local cluster has workers, or as cores carry them, and memory at 1.5 GB each."""
-    import psutil
-
-    from common.training.environment import count_cores
-
-    _, is_local, number = (options.cluster or "").partition("local:")
-    carried = min(count_cores() // options.threads, int(psutil.virtual_memory().available / 1.5e9))
-    return options.workers or (int(number) if is_local else max(1, carried))
+def _wrap(text: str) -> str:
+    return "\n  ".join(textwrap.wrap(text, 118))
 
 
 def _folder(text: str) -> Path:
@@ -410,7 +281,22 @@ def cluster_address(text: str) -> str:
                                      "(dask scheduler --scheduler-file FILE), or local:N for N workers on this machine")
 
 
-def _whole(what: str):
+def _setting(name: str) -> Callable[[str], object]:
+    """A parser of the value of one field."""
+    return lambda text: _told(parse_setting)(f"{name}={text}")[1]
+
+
+def _told(parse: Callable) -> Callable:
+    """The same parser, with its refusal in the form that argparse shows."""
+    def parse_and_tell(text: str):
+        try:
+            return parse(text)
+        except UserError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+    return parse_and_tell
+
+
+def _whole(what: str) -> Callable[[str], int]:
     def parse(text: str) -> int:
         try:
             number = int(text)

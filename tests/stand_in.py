@@ -58,7 +58,7 @@ def make_result(score=0.75, **fields) -> RunResult:
 
 
 def plan(store: Store, configs: list[RunConfig], instances=1, study="bs_mrpc", label_rows=(), **more):
-    """What `common.cli` does before it trains."""
+    """What a `StudyRun` does before it trains."""
     needs = find_needs(store, configs, instances, **more)
     store.plan(study, {need.config: need.wanted for need in needs}, instances, checkpoint=CHECKPOINT_ROW,
                data=DATA_ROWS, label_rows=label_rows, **more)
@@ -73,6 +73,20 @@ class Silence:
 
     def __getattr__(self, event):
         return lambda *details: self.heard.append(event)
+
+
+class Threads(ThreadPoolExecutor):
+    """A `common.running.executor.RunExecutor` of threads, whose functions report nothing."""
+
+    def __init__(self, places: int):
+        super().__init__(places)
+        self.on_report = None
+
+    def places(self) -> int:
+        return self._max_workers
+
+    def kill(self) -> None:
+        self.shutdown(cancel_futures=True)
 
 
 class Training:
@@ -157,7 +171,7 @@ def drive(folder: Path, batch_sizes, instances: int, seconds: float, workers: in
     store = Store(db or folder / "results.db")
     needs = plan(store, [make_config(batch_size=size) for size in batch_sizes], instances)
     with contextlib.closing(store), stopping_on_sigterm():
-        executor, make_job = ThreadPoolExecutor(workers), lambda *job: job
+        executor, make_job = Threads(workers), lambda *job: job
         if fresh:
             executor = FreshProcesses(workers)
             executor._context.set_forkserver_preload(["common.running.driver"])  # without TensorFlow it starts in a moment
@@ -167,14 +181,13 @@ def drive(folder: Path, batch_sizes, instances: int, seconds: float, workers: in
 
             executor, checkpoint = DaskCluster(cluster), make_input(folder)
             common.running.dask.members.PATIENCE = patience or common.running.dask.members.PATIENCE
-            workers = executor.places
             make_job = lambda *job: Job(*job, checkpoint, folder / "input" / "MRPC", folder / "cache")  # noqa: E731
-        driver = Driver(store, executor, workers, make_job, Silence(), outbox=Outbox(folder / "outbox", store.full_name),
-                        train=Training(folder / "runs", seconds))
+        driver = Driver(store, executor, make_job, Silence(), Outbox(folder / "outbox", store.full_name),
+                        Training(folder / "runs", seconds))
         try:
             driver.run(needs)
         finally:
-            executor.kill() if fresh or cluster else executor.shutdown(cancel_futures=True)
+            executor.kill()
     for config, _, error in sorted(driver.failures, key=lambda failure: failure[0].batch_size):
         print(f"{config.batch_size}: {error}")
     return 1 if driver.failures else 0

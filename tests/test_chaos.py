@@ -115,7 +115,7 @@ store = Store(folder / "results.db")
 needs = find_needs(store, [job.config], 1)
 store.plan("real", {job.config: [0]}, 1, checkpoint=job.checkpoint.row(), data=[])
 executor = FreshProcesses(1)
-Driver(store, executor, 1, lambda config, instance: job, Silence(), outbox=Outbox(folder / "outbox", "results")).run(needs)
+Driver(store, executor, lambda config, instance: job, Silence(), Outbox(folder / "outbox", "results")).run(needs)
 executor.kill()
 """
 

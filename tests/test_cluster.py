@@ -65,7 +65,7 @@ def ask(folder, statement):
         connection.close()
 
 
-STOPPED = "stopped; what was finished is in the store, call again to go on\n"
+STOPPED = "stopped; finished runs are in the store, call again to go on\n"
 STATES = "SELECT status, owner, failures, count(*) FROM runs GROUP BY 1, 2, 3 ORDER BY 1"
 
 

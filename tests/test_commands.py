@@ -65,7 +65,7 @@ def test_second_call_trains_nothing_and_is_quick(folder):
 def test_one_more_instance_trains_one_more_for_each_configuration(folder):
     done = call(folder, "exp_bs_mrpc.py", "--demo", "--instances", "2", "--batch-sizes", "32", "--epochs", "3")
     assert done.returncode == 0
-    assert done.stderr.splitlines()[0].startswith("1 runs to train, ")
+    assert done.stderr.splitlines()[0].startswith("1 run to train, ")
     assert ask(folder / "demo" / "results.db", "select batch_size, count(*) from results group by 1") == [(8, 1), (32, 2)]
 
 
@@ -74,20 +74,20 @@ def test_what_is_to_be_kept_of_runs_that_are_there_is_made_and_the_store_stays(f
     before = store.read_bytes()
     given = ["exp_bs_mrpc.py", "--demo", "--instances", "1", "--batch-sizes", "32", "--epochs", "3", "--save-models", "models"]
     plan = call(folder, *given, "--dry-run")
-    assert plan.stdout.splitlines()[-1].startswith("1 runs would be trained again, for what is to be kept of them, about ")
+    assert plan.stdout.splitlines()[-1].startswith("1 run would be trained again, for files that are missing, about ")
     assert not (folder / "models").exists()
     done = call(folder, *given)
     assert done.returncode == 0, done.stderr
-    assert done.stderr.startswith("1 runs to train again, for what is to be kept of them, ")
+    assert done.stderr.startswith("1 run to train again, for files that are missing, ")
     assert "note:" not in done.stderr  # the same score as in the store
     (model,) = (folder / "models").iterdir()
     assert model.name.startswith("MRPC-batch32-rate0.001-") and model.name.endswith("-instance0")
     done = call(folder, *given)
-    assert done.stderr == "1 runs of the study are in demo/results.db; nothing was missing\n"
+    assert done.stderr == "1 run of the study is in demo/results.db; nothing was missing\n"
 
     done = call(folder, *given, "--predict-test", "predictions", "--tensorboard", "curves")  # from the classifier there
     assert done.returncode == 0, done.stderr
-    assert "the curves of 1 runs are in curves; tensorboard --logdir curves shows them\n" in done.stderr
+    assert "the curves of 1 run are in curves; tensorboard --logdir curves shows them\n" in done.stderr
     assert os.listdir(folder / "curves") == [model.name]
     (predictions,) = (folder / "predictions").iterdir()
     assert predictions.name == model.name and os.listdir(predictions) == ["MRPC.tsv"]

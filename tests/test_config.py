@@ -111,7 +111,7 @@ def test_an_unknown_field_is_refused_and_the_known_are_listed():
     ("vary", "order", "what varies is order, but must be `head` or `head,order`"),
     ("dtype", "float16", "the number format is float16, but must be float32 or bfloat16"),
     ("weight_decay", math.nan, "weight_decay is nan, but must be at least 0 and finite"),
-    ("clip_norm", math.inf, "clip_norm is inf, but must be at least 0 and finite"),
+    ("clip_norm", math.inf, "clip_norm is inf, but must be above 0 and finite"),
     ("order", -1, "order is -1, but must be a whole number of at least 0"),
     ("seed", -1, "seed is -1, but must be a whole number of at least 0"),
 ])

@@ -7,11 +7,10 @@ import sqlite3
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from stand_in import Silence, Training, make_config, make_evaluation, make_result, plan
+from stand_in import Silence, Threads, Training, make_config, make_evaluation, make_result, plan
 
 from common import UserError
 from common.running.driver import Driver
@@ -32,10 +31,9 @@ def study(store, tmp_path):
     def run(train=None, *, sizes=SIZES, instances=2, workers=2, **options):
         retry = {"retry_failed": options.pop("retry_failed", False)}
         needs = plan(store, [make_config(batch_size=size) for size in sizes], instances, **retry)
-        with ThreadPoolExecutor(workers) as executor:
-            driver = Driver(store, executor, workers, lambda *job: job, Silence(),
-                            outbox=Outbox(tmp_path / "outbox", store.full_name), train=train or Training(tmp_path / "runs"),
-                            **options)
+        with Threads(workers) as executor:
+            driver = Driver(store, executor, lambda *job: job, Silence(), Outbox(tmp_path / "outbox", store.full_name),
+                            train or Training(tmp_path / "runs"), **options)
             driver.run(needs)
         return driver
     return run
@@ -119,11 +117,19 @@ def test_estimates_come_from_stored_times(study, store):
 
 
 def test_a_grid_is_every_task_with_every_batch_size_and_rate():
+    def cells(study):
+        return [tuple(cell.values()) for cell in study.cells()]
+
     study = Study("s", ("MRPC", "RTE"), (8, 16), (1e-5, 2e-5), epochs=3, instances=4)
-    assert study.cells() == [("MRPC", 8, 1e-5), ("MRPC", 8, 2e-5), ("MRPC", 16, 1e-5), ("MRPC", 16, 2e-5),
-                             ("RTE", 8, 1e-5), ("RTE", 8, 2e-5), ("RTE", 16, 1e-5), ("RTE", 16, 2e-5)]
+    assert cells(study) == [("MRPC", 8, 1e-5, 3), ("MRPC", 8, 2e-5, 3), ("MRPC", 16, 1e-5, 3), ("MRPC", 16, 2e-5, 3),
+                            ("RTE", 8, 1e-5, 3), ("RTE", 8, 2e-5, 3), ("RTE", 16, 1e-5, 3), ("RTE", 16, 2e-5, 3)]
     study = Study("s", ("MNLI", "RTE"), (8,), (2e-5,), epochs=3, instances=1, batch_sizes_of={"MNLI": (64, 128)})
-    assert study.cells() == [("MNLI", 64, 2e-5), ("MNLI", 128, 2e-5), ("RTE", 8, 2e-5)]
+    assert cells(study) == [("MNLI", 64, 2e-5, 3), ("MNLI", 128, 2e-5, 3), ("RTE", 8, 2e-5, 3)]
+    study = Study("s", ("RTE",), (8,), (2e-5,), epochs=3, instances=1, settings={"seed": 7, "epochs": 2},
+                  sweeps={"dropout": (0.0, 0.2), "warmup": (0.1, 0.3)})
+    assert study.cells() == [{"task": "RTE", "batch_size": 8, "peak_learning_rate": 2e-5, "epochs": 2, "seed": 7,
+                              "dropout": dropout, "warmup": warmup}
+                             for dropout, warmup in ((0.0, 0.1), (0.0, 0.3), (0.2, 0.1), (0.2, 0.3))]
 
 
 # -- ends
@@ -241,7 +247,7 @@ def test_a_run_that_another_driver_holds_is_waited_for(study, store, monkeypatch
 
     monkeypatch.setattr(store, "take", take_while_the_other_ends)
     driver = study(sizes=(8,), instances=1)
-    assert driver.display.heard == heard
+    assert driver.display.heard == ["waiting", "waiting", *heard]
     told = [str(error) for _, _, error in driver.failures]
     assert told == (["it failed in another process"] if end == "failed" else [])
 
@@ -367,6 +373,14 @@ def test_a_result_is_the_same_after_a_stay_in_the_outbox(tmp_path, config):
     assert box.find(config, 3) is None
 
 
+def test_a_result_that_an_older_version_left_in_the_outbox_is_recorded(tmp_path, config):
+    box = Outbox(tmp_path, "results.db")
+    box.save(config, 0, make_result())
+    (path,) = box.folder.iterdir()
+    path.write_text(path.read_text().replace('"artifact_error": ""', '"not_kept": "no room"'))
+    assert box.find(config, 0) == make_result(artifact_error="no room")
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b'{"unknown": 1}', b"\xff"])
 def test_a_damaged_file_in_the_outbox_is_no_result(tmp_path, config, content):
     box = Outbox(tmp_path, "results.db")
@@ -398,16 +412,16 @@ def test_what_another_process_recorded_meanwhile_leaves_the_outbox(study, store,
     needs = plan(store, [make_config()])
     box.save(make_config(), 0, make_result(0.1))
     store.record(store.find_claim(make_config(), 0, owner), owner, make_result(0.9))
-    with ThreadPoolExecutor(1) as executor:
-        Driver(store, executor, 1, None, Silence(), outbox=box, train=None).run(needs)
+    with Threads(1) as executor:
+        Driver(store, executor, None, Silence(), box, None).run(needs)
     assert list(box.folder.iterdir()) == []
 
 
 # -- signals, and processes of their own
 
 @pytest.mark.parametrize("number, status, sentence", [
-    (signal.SIGTERM, 143, "terminated; what was finished is in the store, call again to go on\n"),
-    (signal.SIGINT, 130, "stopped; what was finished is in the store, call again to go on\n")])
+    (signal.SIGTERM, 143, "terminated; finished runs are in the store, call again to go on\n"),
+    (signal.SIGINT, 130, "stopped; finished runs are in the store, call again to go on\n")])
 def test_a_stopped_driver_gives_back_what_it_holds(tmp_path, sql, number, status, sentence):
     process = start(tmp_path, "--batch-sizes", 2, 11, "--instances", 1, "--fresh")  # 11 never ends
     training = Training(tmp_path / "runs")

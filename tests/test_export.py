@@ -16,7 +16,7 @@ from common.files import new_folder
 from common.inputs.checkpoint import get_checkpoint
 from common.inputs.reading import load_glue
 from common.running.processes import FreshProcesses
-from common.running.retraining import keep_again
+from common.running.retraining import retrain
 from common.studies.config import RunConfig
 from common.studies.names import name_folder
 from common.studies.tasks import TASKS
@@ -101,7 +101,7 @@ def test_training_again_gives_the_same_weights(processes, kept, sample):
     job, result, folder = kept
     again = dataclasses.replace(job, keep=Keep(models=sample / "again"))
     assert again.keep.lacks(job.config, 1) and not job.keep.lacks(job.config, 1)
-    assert processes.submit(keep_again, again).result().evaluations == result.evaluations
+    assert processes.submit(retrain, again).result().evaluations == result.evaluations
     for name in PARTS:
         assert (sample / "again" / folder.name / name).read_bytes() == (folder / name).read_bytes()
 
@@ -124,7 +124,7 @@ def test_a_folder_that_cannot_be_written_does_not_cost_the_numbers(processes, sa
     (sample / "file").write_text("no folder")
     result = processes.submit(train_run, make_job(sample, keep=Keep(models=sample / "file"), limit_train=40)).result()
     assert len(result.evaluations) == 1
-    assert result.not_kept.startswith(f"{sample}/file") and "cannot be written (" in result.not_kept
+    assert result.artifact_error.startswith(f"{sample}/file") and "cannot be written (" in result.artifact_error
 
 
 def test_a_run_that_diverges_keeps_nothing(processes, sample):

@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 import sqlalchemy as sa
-from stand_in import Silence, Training, make_config, make_evaluation, make_result, plan
+from stand_in import Silence, Threads, Training, make_config, make_evaluation, make_result, plan
 
 from common import UserError
 from common.running.driver import Driver
@@ -110,15 +110,15 @@ def test_a_server_that_stays_away_ends_the_study_in_one_sentence(store, postgres
         return make_result()
 
     try:
-        with ThreadPoolExecutor(1) as executor, pytest.raises(UserError, match="no server answers there; start it") as error:
-            Driver(store, executor, 1, lambda *job: job, Silence(), outbox=outbox, train=train).run(needs)
+        with Threads(1) as executor, pytest.raises(UserError, match="no server answers there; start it") as error:
+            Driver(store, executor, lambda *job: job, Silence(), outbox, train).run(needs)
     finally:
         postgres.start()
     assert "s3cret" not in str(error.value)
     assert "; what was trained is kept in " in str(error.value)
     assert outbox.find(config, 0) == make_result()
     store.patience = 60
-    assert store.where_status(config) == {0: ("running", 0, False)}  # held by a process that will be gone
+    assert store.where_state(config) == {0: ("running", 0, False)}  # held by a process that will be gone
 
 
 def answer_lost(store):
@@ -163,9 +163,8 @@ def test_connections_cut_at_any_time_lose_and_repeat_nothing(store, tmp_path, po
     saboteur = threading.Thread(target=cut)
     saboteur.start()
     try:
-        with ThreadPoolExecutor(4) as executor:
-            driver = Driver(store, executor, 4, lambda *job: job, Silence(), outbox=outbox,
-                            train=Training(tmp_path / "runs", 0.1))
+        with Threads(4) as executor:
+            driver = Driver(store, executor, lambda *job: job, Silence(), outbox, Training(tmp_path / "runs", 0.1))
             driver.run(needs)
     finally:
         over.set()
@@ -240,7 +239,7 @@ def test_the_password_may_come_from_the_file_of_libpq(database, tmp_path, monkey
     monkeypatch.setenv("PGPASSFILE", str(tmp_path / "pgpass"))
     store = Store(url._replace(password=None).render_as_string())
     plan(store, [make_config()])
-    assert len(store.where_status(make_config())) == 1
+    assert len(store.where_state(make_config())) == 1
     store.close()
 
 

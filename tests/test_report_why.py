@@ -84,7 +84,7 @@ def test_an_empty_store_says_so_in_a_line_for_each_study(fill):
     text = section(report())
     assert "The store holds nothing of this study; `python exp_why_bs.py --instances 4` fills it." in text
     assert "No task has 8 scored runs of one checkpoint that differ in batch size and rate alone" in text
-    assert "The store holds nothing of this design; `python exp_why_bs.py --vary head,order` fills it." in text
+    assert "The store holds nothing of this design; `python exp_why_bs.py --grid crossed` fills it." in text
     assert not os.path.exists("figures")
 
 

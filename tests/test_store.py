@@ -505,7 +505,7 @@ def test_a_store_is_marked_and_opened_again(store, tmp_path, config, sql):
     assert sql("SELECT version FROM schema_version") == [(VERSION,)]
     plan(store, [config])
     again = Store(tmp_path / "results.db", create=False)
-    assert again.where_status(config) == {0: ("pending", 0, False)}
+    assert again.where_state(config) == {0: ("pending", 0, False)}
     again.close()
 
 
@@ -550,7 +550,7 @@ def test_a_damaged_store_is_one_sentence(store, tmp_path, config, sql):
     path.write_bytes(content)
     with pytest.raises(UserError,
                        match=r"results\.db cannot be read: the file is damaged; restore a copy of it or name anoth"):
-        Store(path).where_status(config)
+        Store(path).where_state(config)
 
 
 def test_places_where_no_store_can_be(tmp_path):
@@ -588,7 +588,7 @@ from stand_in import make_config, plan
 from common import UserError
 from common.store.store import Store
 store = Store(sys.argv[1])
-print(len(store.where_status(make_config())), "runs")
+print(len(store.where_state(make_config())), "runs")
 try:
     plan(store, [make_config()], 2)
 except UserError as error:
@@ -618,11 +618,11 @@ def test_a_locked_store_is_waited_for_and_then_named(planned, config, tmp_path, 
         plan(impatient, [config], 2)
     assert str(error.value) == (f"the results store {tmp_path}/results.db cannot be written: another program holds it "
                                 "locked; close that and call again (database is locked)")
-    assert impatient.where_status(config) == {0: ("pending", 0, False)}  # reading goes on
+    assert impatient.where_state(config) == {0: ("pending", 0, False)}  # reading goes on
     holder.execute("ROLLBACK")
     holder.close()
     plan(impatient, [config], 2)
-    assert len(impatient.where_status(config)) == 2
+    assert len(impatient.where_state(config)) == 2
     impatient.close()
 
 
@@ -660,7 +660,7 @@ def test_ctrl_c_is_heard_while_the_store_is_locked(planned, tmp_path):
         assert process.poll() is None
         began = time.monotonic()
         process.send_signal(signal.SIGINT)
-        assert process.communicate(timeout=60) == (None, "stopped; what was finished is in the store, call again to go on\n")
+        assert process.communicate(timeout=60) == (None, "stopped; finished runs are in the store, call again to go on\n")
         assert time.monotonic() - began < 5
         assert process.returncode == 130
 

@@ -3,20 +3,16 @@ import dataclasses
 import math
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
-from types import SimpleNamespace
 
 import pytest
-from stand_in import CHECKPOINT_ROW, DATA_ROWS, Silence, make_config, make_result
+from stand_in import CHECKPOINT_ROW, DATA_ROWS, Threads, make_config, make_result
 from test_cli import ROOT, inputs  # noqa: F401
 
 import exp_bs_mrpc
 import exp_why_bs
-from common import cli
-from common.running.driver import Driver
-from common.running.outbox import Outbox
+from common.running.options import RunOptions
+from common.running.study_run import StudyRun
 from common.studies.study import find_best, make_parts
-from common.training.artifacts import Keep
 
 ROWS = 3485  # of MRPC's 3668 for training
 
@@ -87,38 +83,48 @@ def train(job):
         ("train", "accuracy", 10, 5.0, 0.99)])
 
 
+class Inputs:
+    """Stands for the input of the study: MRPC with all of its rows."""
+
+    errors = {}
+    store_rows = {"checkpoint": CHECKPOINT_ROW, "data": DATA_ROWS}
+
+    def make_grid(self, study):
+        return [(make_config(**fields), ROWS) for fields in study.cells()]
+
+
+class PretendedRun(StudyRun):
+    """A `StudyRun` that trains in a thread of this process."""
+
+    def _open_executor(self):
+        return Threads(1)
+
+    def _make_job(self, config, instance):
+        return config, instance
+
+
 class Study:
     """The study on batch sizes 8 and 32, as the command line runs it but for the training."""
 
-    def __init__(self, store, outbox):
-        self.store, self.outbox, self.trained = store, outbox, []
+    def __init__(self, store, cache):
+        self.options, self.trained = RunOptions(db=store.address, cache=cache), []
 
-    def __call__(self, *names, train=train, **flags):
-        """Exit status, and (batch size, rate, instance) of what was trained, in order."""
-        self.trained.clear()
-        study = dataclasses.replace(exp_why_bs.STUDY, conditions=tuple(
-            each for each in exp_why_bs.STUDY.conditions if each.name in names))
-        options = SimpleNamespace(**{"dry_run": False, "retry_failed": False, "fail_fast": False, "debug": False} | flags)
-        parts = make_parts(study, [(make_config(batch_size=size), ROWS) for size in (8, 32)])
-        needs, failures = cli._train_parts(self.store, study, parts, options, {"checkpoint": CHECKPOINT_ROW, "data": DATA_ROWS},
-                                           lambda needs: self._train(needs, train, options.fail_fast))
-        return cli._conclude(self.store, needs, failures, options, Keep(), None), self.trained.copy()
-
-    def _train(self, needs, train, fail_fast):
+    def __call__(self, *names, train=train, **options):
+        """Whether all is done, and (batch size, rate, instance) of what was trained, in order."""
         def note(job):
             self.trained.append((job[0].batch_size, job[0].peak_learning_rate, job[1]))
             return train(job)
 
-        with ThreadPoolExecutor(1) as executor:
-            driver = Driver(self.store, executor, 1, lambda *job: job, Silence(), train=note, fail_fast=fail_fast,
-                            outbox=Outbox(self.outbox, self.store.full_name))
-            driver.run(needs)
-        return driver.failures
+        self.trained.clear()
+        study = dataclasses.replace(exp_why_bs.STUDY, batch_sizes=(8, 32), conditions=tuple(
+            each for each in exp_why_bs.STUDY.conditions if each.name in names))
+        self.outcome = PretendedRun(study, dataclasses.replace(self.options, **options), Inputs(), note).train()
+        return self.outcome.complete, self.trained.copy()
 
 
 @pytest.fixture
 def study(store, tmp_path):
-    return Study(store, tmp_path / "outbox")
+    return Study(store, tmp_path / "cache")
 
 
 SEARCH = {(size, rate, instance) for size in (8, 32) for instance in (0, 1) for rate in (5e-6, 2e-5, 8e-5, 3.2e-4)}
@@ -133,19 +139,19 @@ def asked(store, study):
             "ORDER BY 1, 2", (study,)).all()
 
 
-def test_the_search_comes_first_and_what_it_finds_is_topped_up(study, store, capsys):
-    status, trained = study("best_rate")
-    assert (status, set(trained[:16]), sorted(trained[16:])) == (0, SEARCH, FOUND)
-    assert capsys.readouterr().err == f"20 runs of the study are in {store.name}\n"
+def test_the_search_comes_first_and_what_it_finds_is_topped_up(study, store):
+    complete, trained = study("best_rate")
+    assert (complete, set(trained[:16]), sorted(trained[16:])) == (True, SEARCH, FOUND)
+    assert str(study.outcome) == f"20 runs of the study are in {store.name}"
     assert asked(store, "why_bs.best_rate") == [(8, 8e-5, 4), (32, 3.2e-4, 4)]
     assert {instances for _, _, instances in asked(store, "why_bs.best_rate.search")} == {2}
-    assert study("best_rate") == (0, [])
-    assert capsys.readouterr().err == f"20 runs of the study are in {store.name}; nothing was missing\n"
+    assert study("best_rate") == (True, [])
+    assert str(study.outcome) == f"20 runs of the study are in {store.name}; nothing was missing"
 
 
 def test_all_conditions_have_two_instances_before_any_has_a_third(study, store):
-    status, trained = study(*(condition.name for condition in exp_why_bs.STUDY.conditions))
-    assert status == 0
+    complete, trained = study(*(condition.name for condition in exp_why_bs.STUDY.conditions))
+    assert complete
     # as is, dropout 0, the same steps, linear and square root at two batch sizes; and 6 cells of the search beside 2e-5
     assert [instance for _, _, instance in trained[:32]] == 16 * [0] + 16 * [1]
     assert sorted(instance for _, _, instance in trained[32:]) == 12 * [2] + 12 * [3]
@@ -154,7 +160,7 @@ def test_all_conditions_have_two_instances_before_any_has_a_third(study, store):
 
 def test_what_another_study_has_trained_is_not_trained_again(study):
     study("as_is")
-    status, trained = study("best_rate")
+    complete, trained = study("best_rate")
     assert (set(trained[:12]), sorted(trained[12:])) == ({run for run in SEARCH if run[1] != 2e-5}, FOUND)
 
 
@@ -164,10 +170,10 @@ def test_a_stopped_search_chooses_nothing_and_goes_on(study, store):
             raise ValueError("stopped")
         return train(job)
 
-    status, trained = study("best_rate", train=stopping, fail_fast=True)
-    assert (status, len(trained), asked(store, "why_bs.best_rate")) == (1, 6, [])
-    status, more = study("best_rate")
-    assert (status, len(more), sorted(more[-4:])) == (0, 15, FOUND)
+    complete, trained = study("best_rate", train=stopping, fail_fast=True)
+    assert (complete, len(trained), asked(store, "why_bs.best_rate")) == (False, 6, [])
+    complete, more = study("best_rate")
+    assert (complete, len(more), sorted(more[-4:])) == (True, 15, FOUND)
     assert set(trained[:5]).isdisjoint(more)
 
 
@@ -177,10 +183,10 @@ def test_a_run_that_fails_holds_up_its_own_search_alone_and_is_tried_once_in_a_c
             raise ValueError("no luck")
         return train(job)
 
-    status, trained = study("best_rate", train=failing)
-    assert (status, len(trained), sorted(trained[16:])) == (1, 18, FOUND[:2])
+    complete, trained = study("best_rate", train=failing)
+    assert (complete, len(trained), sorted(trained[16:])) == (False, 18, FOUND[:2])
     assert asked(store, "why_bs.best_rate") == [(8, 8e-5, 4)]
-    assert study("best_rate") == (0, [(32, 5e-6, 1), (32, 3.2e-4, 2), (32, 3.2e-4, 3)])
+    assert study("best_rate") == (True, [(32, 5e-6, 1), (32, 3.2e-4, 2), (32, 3.2e-4, 3)])
 
 
 def test_a_rate_that_diverges_is_not_chosen(study, store):
@@ -197,7 +203,7 @@ def test_an_instance_set_aside_is_replaced_in_the_search(study, store):
     assert asked(store, "why_bs.best_rate") == [(8, 5e-6, 4), (32, 5e-6, 4)]
     with store.writing() as connection:
         connection.exec_driver_sql("UPDATE runs SET set_aside = 'wrong' WHERE instance = 0")
-    status, trained = study("best_rate")
+    complete, trained = study("best_rate")
     assert set(trained[:6]) == {run[:2] + (2,) for run in SEARCH if run[1] != 5e-6}
     assert asked(store, "why_bs.best_rate") == [(8, 5e-6, 4), (8, 8e-5, 4), (32, 5e-6, 4), (32, 3.2e-4, 4)]
 
@@ -219,17 +225,18 @@ def dry_run(inputs, tmp_path):  # noqa: F811
 def test_plan_of_the_conditions(dry_run):
     plan = dry_run("--batch-sizes", "8", "16", "--conditions", "as_is", "dropout_0", "same_steps", "best_rate")
     assert plan[0] == ["task", "batch", "rate", "epochs", "changed", "have", "need", "will", "run", "gave", "up", "estimate"]
-    assert [row[1:-4] for row in plan[2:7]] == [["8", "2e-05", "5"], ["16", "2e-05", "5"], ["8", "2e-05", "5", "dropout=0"],
-                                                ["16", "2e-05", "5", "dropout=0"], ["8", "2e-05", "3", "steps=10"]]
+    assert [row[1:-4] for row in plan[2:7]] == [["8", "2e-5", "5"], ["16", "2e-5", "5"], ["8", "2e-5", "5", "dropout=0"],
+                                                ["16", "2e-5", "5", "dropout=0"], ["8", "2e-5", "3", "steps=10"]]
     assert [row[1:3] + row[-4:] for row in plan[7:-2]] == [
-        [size, rate, "0", "2", "2", "unknown"] for size in ("8", "16") for rate in ("5e-06", "8e-05", "0.00032")]
-    assert " ".join(plan[-1]) == "why_bs.best_rate: 2 choices wait for their search; then up to 4 more runs"
+        [size, rate, "0", "2", "2", "unknown"] for size in ("8", "16") for rate in ("5e-6", "8e-5", "3.2e-4")]
+    assert " ".join(plan[-1]) == "why_bs.best_rate: 2 choices will be made by a search; then up to 4 more runs"
 
 
-def test_plan_of_the_crossed_design(dry_run):
-    plan = dry_run("--vary", "head,order")
-    assert [row[1:-4] for row in plan[2:7]] == [["16", "2e-05", "5"]] + [
-        ["16", "2e-05", "5", f"order={order}"] for order in range(1, 5)]
+@pytest.mark.parametrize("flags", [("--grid", "crossed"), ("--vary", "head,order")])  # and as it was called before
+def test_plan_of_the_crossed_design(dry_run, flags):
+    plan = dry_run(*flags)
+    assert [row[1:-4] for row in plan[2:7]] == [["16", "2e-5", "5"]] + [
+        ["16", "2e-5", "5", f"order={order}"] for order in range(1, 5)]
     assert " ".join(plan[-1]).startswith("25 runs would be trained")
 
 
@@ -237,5 +244,5 @@ def test_conditions_that_there_are_not(dry_run):
     assert dry_run("--conditions", "warm") == [
         "exp_why_bs.py: error: argument --conditions: invalid choice: 'warm' (choose from 'as_is', 'dropout_0', "
         "'same_steps', 'linear', 'sqrt', 'best_rate')"]
-    assert dry_run("--conditions", "as_is", "--vary", "head,order") == [
-        "exp_why_bs.py: error: --conditions are those of the study's own grid; leave out --vary or --conditions"]
+    assert dry_run("--conditions", "as_is", "--grid", "crossed") == [
+        "exp_why_bs.py: error: --conditions are those of the study's own grid; leave out --grid or --conditions"]

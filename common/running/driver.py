@@ -3,56 +3,96 @@ import contextlib
 import functools
 import queue
 import signal
+import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
 
 from common import Terminated, UserError
-from common.running.executor import NoWorkers, WorkerError
-from common.running.outbox import Outbox
+from common.running.executor import NoWorkers, RunExecutor, WorkerError
 from common.running.planning import Need
+from common.running.progress import Display
 from common.store.owner import Owner
-from common.store.store import Claim, RunLost, Store
+from common.store.store import Claim, RunLost
 from common.studies.config import RunConfig
+from common.training.job import Job, RunResult
 from common.training.run import train_run
 
 HEARTBEAT_SECONDS = 20
 
 
+class RunStore(Protocol):
+    """What the driver needs of a store; `common.store.store.Store` says what each method promises."""
+
+    patience: float
+    """Seconds that a store which is away is waited for."""
+
+    def take(self, wanted: Sequence[tuple[RunConfig, int]], most: int, owner: Owner
+             ) -> tuple[list[Claim], dict[tuple[RunConfig, int], str]]: ...
+
+    def beat(self, owner: Owner) -> None: ...
+
+    def release(self, claim: Claim, owner: Owner) -> None: ...
+
+    def record_all(self, results: Mapping[Claim, RunResult], owner: Owner) -> list[Claim]: ...
+
+    def fail(self, claim: Claim, owner: Owner, error: str) -> None: ...
+
+
+class ResultBox(Protocol):
+    """Where the driver keeps a result until it is in the store; see `common.running.outbox.Outbox`."""
+
+    folder: object
+    """Its place, as messages name it."""
+
+    def save(self, config: RunConfig, instance: int, result: RunResult) -> bool: ...
+
+    def find(self, config: RunConfig, instance: int) -> RunResult | None: ...
+
+    def remove(self, config: RunConfig, instance: int) -> None: ...
+
+
+class Failure(NamedTuple):
+    """A run that failed, and why."""
+
+    config: RunConfig
+    instance: int
+    error: BaseException
+
+
+@dataclass(eq=False)
 class Driver:
-    """Takes the missing runs of a study one by one, has them trained and records them.
+    """Takes the missing runs of a study one by one, has them trained and records them."""
 
-    Args:
-      store: where results go; nobody but the driver writes to it.
-      executor: what trains: any `concurrent.futures.Executor`.
-      workers: runs at a time, or what tells how many they are now.
-      make_job: configuration and instance -> `Job`.
-      display: hears of every start, end and failure.
-      outbox: keeps what was trained until it is in the store.
-      fail_fast: stop at the first failure.
-    """
+    store: RunStore
+    """Where results go; nobody but the driver writes to it."""
+    executor: RunExecutor
+    make_job: Callable[[RunConfig, int], Job]
+    display: Display
+    """Hears of every start, end and failure."""
+    outbox: ResultBox
+    train: Callable[..., RunResult] = train_run
+    """What the executor calls with a job."""
+    fail_fast: bool = False
+    """Stop at the first failure."""
 
-    def __init__(self, store: Store, executor: Executor, workers: int | Callable[[], int], make_job, display, *, outbox: Outbox,
-                 train=train_run, fail_fast: bool = False):
-        self.store, self.executor = store, executor
-        self.places = workers if callable(workers) else lambda: workers
-        self.make_job, self.display, self.outbox = make_job, display, outbox
-        self.train, self.fail_fast = train, fail_fast
-        self.owner = Owner.of_this_process()
-        self.failures: list[tuple[RunConfig, int, BaseException]] = []
-        self._working: dict[Future, Claim] = {}
-        self._ended: queue.SimpleQueue[Future] = queue.SimpleQueue()
-        self._kept: dict[Future, bool] = {}
-        """Runs that ended: whether a result waits in the outbox."""
-        self._last_beat = time.monotonic()
+    owner: Owner = field(default_factory=Owner.of_this_process, init=False)
+    failures: list[Failure] = field(default_factory=list, init=False)
+    _working: dict[Future, Claim] = field(default_factory=dict, init=False)
+    _ended: queue.SimpleQueue = field(default_factory=queue.SimpleQueue, init=False)
+    _kept: dict[Future, bool] = field(default_factory=dict, init=False)
+    """Runs that ended: whether a result waits in the outbox."""
+    _last_beat: float = field(default_factory=time.monotonic, init=False)
 
     def run(self, needs: list[Need]) -> None:
-        """Trains all that is missing; what somebody else has taken is waited for, and taken over if they die.
+        """Trains all that is missing; runs that another call trains are waited for, and taken over if that call dies.
 
         Raises:
-          UserError: the store could not be used any more; what was in work is trained to its end and kept in the outbox.
-          NoWorkers: nobody trains any more; what was in work is given back.
+          UserError: the store cannot be used any more; running trainings are finished and kept in the outbox.
+          NoWorkers: nobody trains any more; runs that were being trained are given back.
         """
         waiting = deque(_in_order(needs))
         try:
@@ -75,7 +115,7 @@ class Driver:
 
     def _take(self, waiting: deque) -> None:
         """Fills the free workers with waiting runs; a run that another driver holds goes back to their end."""
-        free = self.places() - len(self._working)
+        free = self.executor.places() - len(self._working)
         if free <= 0 or not waiting:
             return
         claims, others = self.store.take(list(waiting), free, self.owner)
@@ -92,6 +132,8 @@ class Driver:
                 self._fail(config, instance, WorkerError("it failed in another process"))
             else:
                 waiting.append((config, instance))
+        if waiting and len(waiting) == sum(status == "running" for status in others.values()):
+            self.display.waiting(len(waiting))
 
     def _start(self, claim: Claim) -> None:
         """Has a run trained, unless it was trained before and could not be recorded."""
@@ -105,7 +147,7 @@ class Driver:
         future.add_done_callback(functools.partial(self._keep, claim))
 
     def _keep(self, claim: Claim, future: Future) -> None:
-        """Puts a result into the outbox the moment it is there, in whatever wait the driver is."""
+        """Puts a result into the outbox as soon as it exists, whatever the driver is waiting for."""
         trained = not future.cancelled() and future.exception() is None
         self._kept[future] = trained and self.outbox.save(claim.config, claim.instance, future.result())
         self._ended.put(future)
@@ -120,7 +162,7 @@ class Driver:
         return ended
 
     def _finish(self, futures: list[Future]) -> list[tuple[RunConfig, int]]:
-        """Records what has ended; gives the runs that somebody else took over meanwhile, to be waited for."""
+        """Records what has ended; returns the runs that another call took over meanwhile, to be waited for."""
         ended = {self._working[future]: future for future in futures}
         results = {claim: future.result() for claim, future in ended.items() if future.exception() is None}
         lost = self.store.record_all(results, self.owner) if results else []
@@ -140,12 +182,12 @@ class Driver:
             raise gone
         return [(claim.config, claim.instance) for claim in lost]
 
-    def _recorded(self, claim: Claim, result) -> None:
+    def _recorded(self, claim: Claim, result: RunResult) -> None:
         self.outbox.remove(claim.config, claim.instance)
         self.display.finished(claim, result)
-        if result.not_kept:
-            self.failures.append((claim.config, claim.instance, WorkerError(
-                f"its numbers are in the store, but {result.not_kept}; mend that and call again")))
+        if result.artifact_error:
+            self.failures.append(Failure(claim.config, claim.instance, WorkerError(
+                f"its numbers are in the store, but {result.artifact_error}; fix that and call again")))
 
     def _failed(self, claim: Claim, error: BaseException) -> bool:
         """Records a failure; False if the run is no longer ours."""
@@ -158,7 +200,7 @@ class Driver:
         return True
 
     def _keep_results(self, error: UserError) -> str:
-        """Waits for what is in work to reach the outbox; says so in words to follow the error's."""
+        """Waits until running trainings are in the outbox; returns words about it that follow the error's."""
         in_work = [future for future in self._working if future not in self._kept]
         self.display.away(error, len(in_work))
         while any(future not in self._kept for future in in_work):
@@ -170,7 +212,7 @@ class Driver:
         return f"; what was trained is kept in {self.outbox.folder}: call again to record it" if trained else ""
 
     def _fail(self, config: RunConfig, instance: int, error: BaseException) -> None:
-        self.failures.append((config, instance, error))
+        self.failures.append(Failure(config, instance, error))
         self.display.failed(config, instance, error)
 
     def _beat(self) -> None:
@@ -188,7 +230,11 @@ def _in_order(needs: list[Need]) -> list[tuple[RunConfig, int]]:
 
 @contextlib.contextmanager
 def stopping_on_sigterm():
-    """Turns SIGTERM into `Terminated`, so that what is held is given back."""
+    """Turns SIGTERM into `Terminated`, so that runs are given back; only the main thread can, elsewhere nothing is changed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
     def stop(signum, frame):
         raise Terminated
 

@@ -1,9 +1,34 @@
 """What the driver needs of whatever trains, and how training fails there."""
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Protocol
+
 from common import UserError
+from common.training.job import Job, Progress
+
+
+class RunExecutor(Protocol):
+    """What trains: processes here, or the workers of a cluster. A `concurrent.futures.Executor` that knows its size."""
+
+    on_report: Callable[[Job, Progress], None]
+    """Called with a job and its progress, from another thread."""
+
+    def places(self) -> int:
+        """How many runs at a time it takes now; workers may come and go."""
+
+    def submit(self, function: Callable, /, job: Job) -> Future:
+        """Has `function(job, report)` called in a process of its own.
+
+        The future ends with what the function returned, with a `WorkerError` if the run failed, or with `NoWorkers` if nobody
+        trains any more.
+        """
+
+    def kill(self) -> None:
+        """Ends what is being trained, and the workers that it has started."""
 
 
 class NoWorkers(UserError):
-    """An executor cannot train any more; what it had at work was not trained, and nothing is wrong with those runs."""
+    """An executor cannot train any more; what it was training is not trained, and nothing is wrong with those runs."""
 
 
 class WorkerError(Exception):

@@ -38,6 +38,8 @@ class Outbox:
         """The result that waits for this run's record; a file that cannot be understood is none."""
         try:
             fields = json.loads(self._path(config, instance).read_text("utf-8"))
+            if "not_kept" in fields:  # what the field was called before
+                fields["artifact_error"] = fields.pop("not_kept")
             result = RunResult(**fields)
             return dataclasses.replace(result, measurements=[tuple(row) for row in result.measurements])
         except (OSError, ValueError, TypeError):

@@ -1,10 +1,10 @@
-"""What of a study is missing: how many instances of each configuration are there, and which runs are to be trained."""
+"""What of a study is missing: how many instances of each configuration are there, and which runs have to be trained."""
 import dataclasses
 import itertools
 from dataclasses import dataclass
 
-from common import UserError
-from common.store.store import MAX_FAILURES
+from common.store.schema import FINISHED
+from common.store.store import MAX_FAILURES, RunState, Store, TrainingTime
 from common.studies.config import RunConfig
 from common.studies.study import Part, find_best
 from common.studies.tasks import TASKS
@@ -18,31 +18,31 @@ class Need:
     have: int
     """Instances finished (done or diverged) and not set aside."""
     wanted: list[int]
-    """The instance numbers asked for; a number that was set aside by hand is replaced by the next."""
+    """The instance numbers asked for; a run that was set aside by hand is replaced by the next number."""
     missing: list[int]
-    """Those of them to be trained."""
+    """Those of them that have to be trained."""
     given_up: list[int]
-    """Those that failed too often to be tried again unasked."""
+    """Those that failed too often to be retried without being asked for."""
     seconds: float | None
-    """Estimated seconds of one run, from stored times; None where there are none to go by."""
+    """Estimated seconds of one run, from stored times; None where there are none."""
 
 
-def find_needs(store, configs: list[RunConfig], instances: int, retry_failed: bool = False) -> list[Need]:
-    """What is missing, for each configuration; with no store, everything is."""
-    found = store.where_statuses(configs) if store else {}
+def find_needs(store: Store | None, configs: list[RunConfig], instances: int, retry_failed: bool = False) -> list[Need]:
+    """What is missing, for each configuration; without a store everything is."""
+    states = store.where_states(configs) if store else {}
     inputs = {(config.task, config.checkpoint) for config in configs} if store else ()
     times = {each: store.where_training_times(*each) for each in inputs}
-    return [_find_need(config, found.get(config, {}), instances, retry_failed,
-                       _estimate(config, times.get((config.task, config.checkpoint)))) for config in configs]
+    return [_find_need(config, states.get(config, {}), instances, retry_failed,
+                       _estimate(config, times.get((config.task, config.checkpoint), []))) for config in configs]
 
 
-def choose(store, parts: list[Part], instances: int) -> list[Part]:
-    """What the searches among the parts have found so far: the best configuration of each choice that is tried out."""
+def choose_best(store: Store | None, parts: list[Part], instances: int) -> list[Part]:
+    """For each search among the parts: the configurations that it has chosen so far, of which all instances are wanted."""
     return [Part(part.best, [[best] for choice in part.choices if (best := _choose(store, choice, part.instances))],
                  instances) for part in parts if part.best]
 
 
-def _choose(store, choice: list[RunConfig], instances: int) -> RunConfig | None:
+def _choose(store: Store | None, choice: list[RunConfig], instances: int) -> RunConfig | None:
     scores = {}
     for config in choice:
         found = store.where_last_validation(config, TASKS[config.task].metric) if store else {}
@@ -51,7 +51,7 @@ def _choose(store, choice: list[RunConfig], instances: int) -> RunConfig | None:
 
 
 def merge_needs(needs: list[Need]) -> list[Need]:
-    """One need for each configuration, the larger where two parts of a study want the same."""
+    """One need for each configuration: the larger one where two parts of a study want the same."""
     merged = {}
     for need in needs:
         if need.config not in merged or len(need.wanted) > len(merged[need.config].wanted):
@@ -59,43 +59,47 @@ def merge_needs(needs: list[Need]) -> list[Need]:
     return list(merged.values())
 
 
-def halve_needs(needs: list[Need], instances: int) -> tuple[list[Need], list[Need]]:
-    """The missing runs among the first so many instances of each configuration, and the rest of them."""
-    def only(need, numbers):
+def split_needs(needs: list[Need], instances: int) -> tuple[list[Need], list[Need]]:
+    """The missing runs among the first so many instances of each configuration, and the others."""
+    def restrict(need: Need, numbers: list[int]) -> Need:
         return dataclasses.replace(need, missing=[number for number in need.missing if number in numbers])
 
-    return ([only(need, need.wanted[:instances]) for need in needs], [only(need, need.wanted[instances:]) for need in needs])
+    return ([restrict(need, need.wanted[:instances]) for need in needs],
+            [restrict(need, need.wanted[instances:]) for need in needs])
 
 
-def _find_need(config, runs: dict[int, tuple[str, int, bool]], instances: int, retry_failed: bool, seconds) -> Need:
-    """What is missing of a configuration whose runs have these (status, failures, set aside?)."""
-    aside = {number for number, (_, _, set_aside) in runs.items() if set_aside}
-    wanted = list(itertools.islice((number for number in itertools.count() if number not in aside), instances))
-    finished = [number for number in runs if number not in aside and runs[number][0] in ("done", "diverged")]
-    given_up = [number for number in wanted if number in runs and runs[number][0] == "failed"
-                and runs[number][1] >= MAX_FAILURES and not retry_failed]
+def count_missing(needs: list[Need]) -> int:
+    """Runs that have to be trained."""
+    return sum(len(need.missing) for need in needs)
+
+
+def estimate_seconds(needs: list[Need], workers: int) -> float | None:
+    """How long the missing runs take, so many at a time; None where some of them have no stored times to go by."""
+    missing = [need for need in needs if need.missing]
+    if any(need.seconds is None for need in missing):
+        return None
+    return sum(len(need.missing) * need.seconds for need in missing) / workers
+
+
+def _find_need(config: RunConfig, runs: dict[int, RunState], instances: int, retry_failed: bool,
+               seconds: float | None) -> Need:
+    """What is missing of a configuration with these runs (instance -> state)."""
+    set_aside = {number for number, run in runs.items() if run.set_aside}
+    wanted = list(itertools.islice((number for number in itertools.count() if number not in set_aside), instances))
+    finished = [number for number, run in runs.items() if number not in set_aside and run.status in FINISHED]
+    hopeless = [number for number, run in runs.items() if run.status == "failed" and run.failures >= MAX_FAILURES]
+    given_up = [number for number in wanted if number in hopeless and not retry_failed]
     missing = [number for number in wanted if number not in finished and number not in given_up]
     return Need(config, len(finished), wanted, missing, given_up, seconds)
 
 
-def _estimate(config: RunConfig, times: list[tuple] | None) -> float | None:
-    """Mean seconds of this configuration's runs, else of those of the nearest batch size with that checkpoint.
-
-    Args:
-      times: as `Store.where_training_times` gives them.
-    """
+def _estimate(config: RunConfig, times: list[TrainingTime]) -> float | None:
+    """Mean seconds of this configuration's runs, else of those of the nearest batch size of the same task and checkpoint."""
     if not times:
         return None
-    same = [seconds for digest, *_, seconds in times if digest == config.hash]
+    same = [time.seconds for time in times if time.config == config.hash]
     if same:
         return same[0]
-    nearest = min((abs(batch_size - config.batch_size), batch_size) for _, batch_size, *_ in times)[1]
-    like = [(runs, seconds / epochs) for _, batch_size, epochs, runs, seconds in times if batch_size == nearest]
-    return config.epochs * sum(runs * seconds for runs, seconds in like) / sum(runs for runs, _ in like)
-
-
-def check_batch_size(config: RunConfig, training_rows: int) -> None:
-    """Refuses a batch that the training split cannot fill once."""
-    if config.batch_size > training_rows:
-        raise UserError(f"batch size {config.batch_size} is larger than the {training_rows} training rows of "
-                        f"{config.task}; choose a smaller one")
+    nearest = min((abs(time.batch_size - config.batch_size), time.batch_size) for time in times)[1]
+    like = [time for time in times if time.batch_size == nearest]
+    return config.epochs * (sum(time.runs * time.seconds / time.epochs for time in like) / sum(time.runs for time in like))

@@ -1,4 +1,5 @@
 """What a user sees while a study runs: bars on a terminal, one plain line for each run elsewhere."""
+import contextlib
 import itertools
 import sys
 import threading
@@ -6,8 +7,16 @@ import time
 
 from tqdm import tqdm
 
+from common.store.store import Claim
 from common.studies.config import RunConfig
-from common.studies.names import name_run, show_seconds
+from common.studies.names import count, name_run, show_seconds
+from common.training.job import Job, Progress, RunResult
+
+
+def say(text: str) -> None:
+    """A line on stderr, above the bars. One that cannot be written (a log on a full disk) is lost, and the study goes on."""
+    with contextlib.suppress(OSError):
+        tqdm.write(text, file=sys.stderr)
 
 
 class Display:
@@ -19,6 +28,7 @@ class Display:
 
     def __init__(self, total: int):
         self.total, self.done = total, 0
+        self._told_waiting = False
         self._began = time.monotonic()
         self._bars_shown = sys.stderr.isatty()
         self._lock = threading.Lock()
@@ -26,14 +36,14 @@ class Display:
                            bar_format="{desc}: {n_fmt}/{total_fmt} runs |{bar}| {elapsed}{postfix}")
         self._bars: dict[tuple[str, int], tqdm] = {}
 
-    def started(self, claim) -> None:
+    def started(self, claim: Claim) -> None:
         if self._bars_shown:
             taken = {abs(bar.pos) for bar in self._bars.values()}
             place = next(number for number in itertools.count(1) if number not in taken)
             self._bars[claim.config.hash, claim.instance] = tqdm(
                 desc=name_run(claim.config, claim.instance), unit="step", position=place, leave=False)
 
-    def progress(self, job, progress) -> None:
+    def progress(self, job: Job, progress: Progress) -> None:
         """Heard from a worker, in another thread."""
         with self._lock:
             bar = self._bars.get((job.config.hash, job.instance))
@@ -45,7 +55,7 @@ class Display:
             bar.set_postfix_str(progress.message, refresh=False)
             bar.update(progress.step - bar.n)
 
-    def finished(self, claim, result) -> None:
+    def finished(self, claim: Claim, result: RunResult) -> None:
         scores = " ".join(f"{row['evaluation_set']} {row['metric']} " +
                           ("undefined" if row["score"] is None else f"{row['score']:.4f}") +
                           (" collapsed" if row["collapsed"] else "") for row in result.evaluations)
@@ -53,17 +63,23 @@ class Display:
         self._line(claim.config, claim.instance,
                    ("diverged" if result.diverged else scores) + f"  {show_seconds(result.total_seconds)}")
 
-    def failed(self, config: RunConfig, instance: int, error) -> None:
+    def failed(self, config: RunConfig, instance: int, error: BaseException) -> None:
         self._close_bar(config, instance)
         self._line(config, instance, f"FAILED: {error}")
 
-    def lost(self, claim) -> None:
+    def lost(self, claim: Claim) -> None:
         """Another process took the run over; `found`, `failed` or `started` tells later what became of it."""
         self._close_bar(claim.config, claim.instance)
 
-    def away(self, error, in_work: int) -> None:
-        """The store cannot be used any more; what is in work goes on to its end."""
-        tqdm.write(f"{error}" + (f"; waiting for {in_work} runs to be trained to their end" if in_work else ""), file=sys.stderr)
+    def away(self, error: Exception, in_work: int) -> None:
+        """The store cannot be used any more; running trainings are finished."""
+        say(f"{error}" + (f"; {count(in_work, 'run')} in training will be finished first" if in_work else ""))
+
+    def waiting(self, number: int) -> None:
+        """All that is left is being trained by another call; said once."""
+        if not self._told_waiting:
+            say(f"waiting for {count(number, 'run')} that another call is training; if that call dies, training goes on here")
+        self._told_waiting = True
 
     def found(self, config: RunConfig, instance: int) -> None:
         """A run that somebody else finished meanwhile."""
@@ -82,7 +98,6 @@ class Display:
     def _line(self, config: RunConfig, instance: int, text: str) -> None:
         self.done += 1
         left = (time.monotonic() - self._began) / self.done * (self.total - self.done)
-        tqdm.write(f"[{self.done}/{self.total}] {name_run(config, instance)}  {text}  {show_seconds(left)} left",
-                   file=sys.stderr)
+        say(f"[{self.done}/{self.total}] {name_run(config, instance)}  {text}  {show_seconds(left)} left")
         self._study.set_postfix_str(f"{show_seconds(left)} left", refresh=False)
         self._study.update(1)

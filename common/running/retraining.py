@@ -1,69 +1,102 @@
-"""Runs that are in the store already and are trained once more, for what is to be kept of them; the store stays as it is."""
+"""Runs that are in the store already and are trained again, because a file that is to be kept of them is missing.
+
+Training is deterministic, so the same numbers come out; the store stays as it is, and differences are reported.
+"""
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
+from common.running.driver import Failure
 from common.running.planning import Need
-from common.store.store import Claim
+from common.store.owner import Owner
+from common.store.store import Claim, Store
 from common.studies.config import RunConfig
 from common.studies.names import name_folder
 from common.training.artifacts import Keep
+from common.training.job import Job, Progress, RunResult
 
 
-def find_again(keep: Keep, store, needs: list[Need], failures: Sequence[tuple] = ()) -> list[Need]:
-    """The runs that are in the store, but of which something to keep is missing; diverged ones have nothing to keep.
+class ScoreDifference(NamedTuple):
+    """A run whose second training scored something else than the store has."""
+
+    config: RunConfig
+    instance: int
+    evaluation_set: str
+    now: float | None
+    stored: float | None
+
+
+def find_missing_artifacts(keep: Keep, store: Store | None, needs: list[Need], failures: Sequence[Failure] = ()) -> list[Need]:
+    """The recorded runs of which a file that is to be kept is missing; diverged ones have nothing to keep.
 
     Args:
-      failures: (configuration, instance, error) of runs that are to be left alone, since this call has failed with them.
+      failures: runs that are left out, since they have failed in this call.
     """
     if not keep.anything or store is None:
         return []
     failed = {(config, number) for config, number, _ in failures}
-    found, statuses = [], store.where_statuses([need.config for need in needs])
+    found, states = [], store.where_states([need.config for need in needs])
     for need in needs:
-        status = statuses[need.config]
-        lacking = [number for number in need.wanted if number in status and status[number][0] == "done"
-                   and (need.config, number) not in failed and keep.lacks(need.config, number)]
+        done = {number for number, run in states[need.config].items() if run.status == "done"}
+        lacking = [number for number in need.wanted if number in done and (need.config, number) not in failed
+                   and keep.lacks(need.config, number)]
         found.append(dataclasses.replace(need, missing=lacking, given_up=[]))
     return [need for need in found if need.missing]
 
 
-class Unwritten:
-    """Stands before a driver as store and outbox, for runs that are trained again: each may be taken, nothing is written.
+class RetrainingStore:
+    """A driver's store (`RunStore`) and outbox (`ResultBox`) while recorded runs are trained again: nothing is written.
+
+    Args:
+      store: the store that has recorded the runs.
 
     Attributes:
-      differing: (configuration, instance, evaluation set, score now, score in the store) where the two are not the same.
+      differences: what did not score the same as the store has.
     """
 
-    def __init__(self, store):
-        self._store = store
-        self.differing = []
+    patience = 0.0
+    folder = None
 
-    def take(self, wanted, most: int, owner) -> tuple[list[Claim], dict]:
+    def __init__(self, store: Store):
+        self._store = store
+        self.differences: list[ScoreDifference] = []
+
+    def take(self, wanted: Sequence[tuple[RunConfig, int]], most: int, owner: Owner) -> tuple[list[Claim], dict]:
+        """Any run may be taken: another call that trains it writes the same files."""
         return [Claim(0, config, instance, 0) for config, instance in wanted[:most]], {}
 
-    def record_all(self, results, owner) -> list[Claim]:
+    def beat(self, owner: Owner) -> None: ...
+
+    def release(self, claim: Claim, owner: Owner) -> None: ...
+
+    def fail(self, claim: Claim, owner: Owner, error: str) -> None: ...
+
+    def record_all(self, results: Mapping[Claim, RunResult], owner: Owner) -> list[Claim]:
+        """Compares the scores with those of the store."""
         for claim, result in results.items():
-            known = self._store.where_scores(claim.config, claim.instance)
-            self.differing += [(claim.config, claim.instance, row["evaluation_set"], row["score"], known[row["evaluation_set"]])
-                               for row in result.evaluations if row["score"] != known[row["evaluation_set"]]]
+            stored = self._store.where_scores(claim.config, claim.instance)
+            self.differences += [
+                ScoreDifference(claim.config, claim.instance, row["evaluation_set"], row["score"], stored[row["evaluation_set"]])
+                for row in result.evaluations if row["score"] != stored[row["evaluation_set"]]]
         return []
 
-    def save(self, config: RunConfig, instance: int, result) -> bool:
+    def save(self, config: RunConfig, instance: int, result: RunResult) -> bool:
         return True
 
-    find = remove = fail = release = beat = lambda self, *_: None
+    def find(self, config: RunConfig, instance: int) -> RunResult | None: ...
+
+    def remove(self, config: RunConfig, instance: int) -> None: ...
 
 
-def keep_again(job, report: Callable = lambda progress: None):
-    """What a worker does for a run that is in the store, but of which something to keep is missing.
+def retrain(job: Job, report: Callable[[Progress], None] = lambda progress: None) -> RunResult:
+    """What a worker does for a recorded run of which a file is missing.
 
     Returns:
-      A `common.training.job.RunResult` for comparison; it is empty where the kept classifier was there and nothing was trained.
+      The result, for comparison; it is empty where the saved classifier was there and nothing was trained.
     """
     from common.training.classifier import load_classifier
     from common.training.environment import set_up_tensorflow
-    from common.training.job import RunResult
     from common.training.run import train_run
 
     model = job.keep.models and job.keep.models / name_folder(job.config, job.instance)

@@ -9,6 +9,7 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import Integer, select
@@ -52,25 +53,45 @@ class Claim:
     attempt: int
 
 
+class RunState(NamedTuple):
+    """Where a run stands."""
+
+    status: str
+    failures: int
+    set_aside: bool
+
+
+class TrainingTime(NamedTuple):
+    """How long the finished runs of a configuration took."""
+
+    config: str
+    """Hash of the configuration."""
+    batch_size: int
+    epochs: int
+    runs: int
+    seconds: float
+    """Mean of their total seconds."""
+
+
 class Store(Database):
     """The results store: every query that the program makes."""
 
     # -- planning
 
     @patient
-    def where_statuses(self, wanted: Sequence[RunConfig]) -> dict[RunConfig, dict[int, tuple[str, int, bool]]]:
-        """Configuration -> instance -> (status, failures, set aside?) of its runs."""
+    def where_states(self, wanted: Sequence[RunConfig]) -> dict[RunConfig, dict[int, RunState]]:
+        """Configuration -> instance -> state of its runs."""
         query = select(runs.c.config, runs.c.instance, runs.c.status, runs.c.failures, runs.c.set_aside)
         known, found = {config.hash: config for config in wanted}, {config: {} for config in wanted}
         with self.reading() as connection:
-            for hashes in _in_pieces(list(known)):
+            for hashes in _in_chunks(list(known)):
                 for row in connection.execute(query.where(runs.c.config.in_(hashes)).order_by(runs.c.instance)):
-                    found[known[row.config]][row.instance] = (row.status, row.failures, row.set_aside is not None)
+                    found[known[row.config]][row.instance] = RunState(row.status, row.failures, row.set_aside is not None)
         return found
 
-    def where_status(self, config: RunConfig) -> dict[int, tuple[str, int, bool]]:
+    def where_state(self, config: RunConfig) -> dict[int, RunState]:
         """The same of one configuration."""
-        return self.where_statuses([config])[config]
+        return self.where_states([config])[config]
 
     def where_scores(self, config: RunConfig, instance: int) -> dict[str, float | None]:
         """Evaluation set -> main score of a finished run."""
@@ -127,7 +148,7 @@ class Store(Database):
                 runs.c.status == "failed", sa.true() if retry_failed else runs.c.failures < MAX_FAILURES)).all()
             numbers = {config.hash: set(instances) for config, instances in wanted.items()}
             again = [run.id for run in failed if run.instance in numbers.get(run.config, ())]
-            for ids in _in_pieces(again):
+            for ids in _in_chunks(again):
                 connection.execute(runs.update().where(runs.c.id.in_(ids)).values(
                     status="pending", error=None, **({"failures": 0} if retry_failed else {})))
 
@@ -181,7 +202,7 @@ class Store(Database):
         """Each (configuration, instance) with its row, which nobody else changes until the end of the transaction."""
         columns = (runs.c.id, runs.c.config, runs.c.instance, runs.c.status, runs.c.owner, runs.c.attempt, runs.c.heartbeat,
                    self._clock().label("now"))
-        for piece in _in_pieces(wanted, at_once):
+        for piece in _in_chunks(wanted, at_once):
             query = select(*columns).where(
                 sa.tuple_(runs.c.config, runs.c.instance).in_([(config.hash, instance) for config, instance in piece]))
             rows = {(row.config, row.instance): row for row in _locked(connection, query)}
@@ -302,9 +323,8 @@ class Store(Database):
         return altered + [f"configuration {row['hash'][:12]}" for row in known if not _is_config(row)]
 
     @patient
-    def where_training_times(self, task: str, checkpoint: str) -> list[tuple[str, int, int, int, float]]:
-        """(configuration, batch size, epochs, runs, mean of their total seconds) of the finished runs of a task with a
-        checkpoint."""
+    def where_training_times(self, task: str, checkpoint: str) -> list[TrainingTime]:
+        """How long the finished runs of a task with a checkpoint took, for each configuration."""
         columns = (configs.c.hash, configs.c.batch_size, configs.c.epochs)
         query = (select(*columns, sa.func.count(runs.c.total_seconds), sa.func.avg(runs.c.total_seconds))
                  .join(runs, runs.c.config == configs.c.hash)
@@ -312,7 +332,7 @@ class Store(Database):
                         runs.c.total_seconds.is_not(None))
                  .group_by(*columns).order_by(configs.c.hash))
         with self.reading() as connection:
-            return [tuple(row) for row in connection.execute(query)]
+            return [TrainingTime(*row) for row in connection.execute(query)]
 
     def _clock(self):
         """The database's own clock, in whole seconds since 1970."""
@@ -397,8 +417,8 @@ def _measurement_row(run: int, split: str, metric: str, step: int, epoch: float,
             "value": value if kind == "finite" else None, "kind": kind}
 
 
-def _in_pieces(values: Sequence, length: int = 10_000) -> Iterator[Sequence]:
-    """The values in pieces of so many at most: a statement takes only so many (SQLite 32,766)."""
+def _in_chunks(values: Sequence, length: int = 10_000) -> Iterator[Sequence]:
+    """The values, so many at a time: a statement takes only so many (SQLite 32,766)."""
     return (values[start:start + length] for start in range(0, len(values), length))
 
 

@@ -86,8 +86,11 @@ class RunConfig:
                  "a whole number of at least 2")
         for name in ("split_seed", "seed", "order"):
             _require(_is_whole(getattr(self, name), 0), name, getattr(self, name), "a whole number of at least 0")
-        for name in ("end_learning_rate", "weight_decay", "beta_1", "beta_2", "epsilon", "clip_norm"):
+        for name in ("end_learning_rate", "weight_decay", "epsilon"):
             _require(0 <= getattr(self, name) < math.inf, name, getattr(self, name), "at least 0 and finite")
+        for name in ("beta_1", "beta_2"):
+            _require(0 <= getattr(self, name) < 1, name, getattr(self, name), "from 0 to below 1")
+        _require(0 < self.clip_norm < math.inf, "clip_norm", self.clip_norm, "above 0 and finite")
         _require(self.vary in ("head", "head,order"), "what varies", self.vary, "`head` or `head,order`")
         _require(self.vary == "head" or not self.order, "the data order", self.order,
                  "0 where it varies with the instances anyway")

@@ -1,5 +1,6 @@
-"""What a study is, and what of it is missing: a grid of configurations, and how many instances of each to have."""
+"""What a study is: a grid of configurations, what is changed about each, and how many instances of each to have."""
 import dataclasses
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from statistics import fmean
@@ -39,11 +40,17 @@ class Study:
     batch_sizes_of: dict[str, tuple[int, ...]] = field(default_factory=dict)
     """Tasks with batch sizes of their own: task -> batch sizes."""
     conditions: tuple[Condition, ...] = (Condition(),)
+    settings: dict[str, object] = field(default_factory=dict)
+    """Fields of every configuration that are not as the recipe has them: name -> value."""
+    sweeps: dict[str, tuple] = field(default_factory=dict)
+    """More axes of the grid: name of a field -> its values."""
 
-    def cells(self) -> list[tuple[str, int, float]]:
-        """(task, batch size, peak learning rate) of every configuration."""
-        return [(task, batch_size, rate) for task in self.tasks
-                for batch_size in self.batch_sizes_of.get(task, self.batch_sizes) for rate in self.peak_learning_rates]
+    def cells(self) -> list[dict[str, object]]:
+        """The fields of every configuration, but for those that the input decides."""
+        return [{"task": task, "batch_size": batch_size, "peak_learning_rate": rate, "epochs": self.epochs,
+                 **self.settings, **dict(zip(self.sweeps, values, strict=True))}
+                for task in self.tasks for batch_size in self.batch_sizes_of.get(task, self.batch_sizes)
+                for rate in self.peak_learning_rates for values in itertools.product(*self.sweeps.values())]
 
 
 @dataclass(frozen=True)
@@ -85,5 +92,3 @@ def find_best(scores: dict[RunConfig, list[float]], instances: int) -> RunConfig
     if any(len(each) < instances for each in scores.values()):
         return None
     return max(scores, key=lambda config: fmean(scores[config]))
-
-

@@ -46,8 +46,8 @@ class RunResult:
     """`evaluation_set`, `width` and `content` of the predictions for each set; content is text, as JSON has it."""
     cpu_seconds: float = 0.0
     """Processor time of all its threads."""
-    not_kept: str = ""
-    """Why what was to be kept of the run could not be written."""
+    artifact_error: str = ""
+    """Why a file that was to be kept of the run could not be written."""
 
 
 @dataclass(frozen=True)

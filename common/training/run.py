@@ -64,7 +64,7 @@ def train_run(job: Job, report: Callable[[Progress], None] = lambda progress: No
         try:
             job.keep.write(take_classifier(trainer, job, result.evaluations), job)
         except OSError as error:  # a full disk must not cost the numbers
-            result.not_kept = f"{error.filename or 'a file'} cannot be written ({error.strerror or error})"
+            result.artifact_error = f"{error.filename or 'a file'} cannot be written ({error.strerror or error})"
     result.total_seconds += time.monotonic() - began
     result.cpu_seconds += time.process_time() - cpu_began
     saved.remove()

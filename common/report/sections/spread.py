@@ -8,7 +8,7 @@ from common.report.statistics import Component, Crossed, cross, holm
 from common.studies.names import show_rate
 
 STUDY = "spread"
-COMMAND = "python exp_why_bs.py --vary head,order"
+COMMAND = "python exp_why_bs.py --grid crossed"
 PUBLISHED = {"task": "MRPC", "epochs": 5, "peak_learning_rate": 2e-5, "batch_size": 16}
 LEVEL = 0.05
 FACTORS = ("the head's initial values", "data order and dropout masks")

@@ -209,5 +209,5 @@ def _conclude(job, answer: Answer):
     try:
         job.keep.unpack(job.config, job.instance, answer.kept)
     except OSError as error:  # a full disk must not cost the numbers
-        answer.result.not_kept = f"{error.filename or 'a file'} cannot be written ({error.strerror or error})"
+        answer.result.artifact_error = f"{error.filename or 'a file'} cannot be written ({error.strerror or error})"
     return answer.result

@@ -1,21 +1,20 @@
 """Runs that are trained again for what is to be kept of them, with stand-ins for training."""
 import dataclasses
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from stand_in import Silence, make_config, make_result, plan
+from stand_in import Silence, Threads, make_config, make_result, plan
 
 from common.running.driver import Driver
 from common.running.outbox import Outbox
 from common.running.planning import find_needs
-from common.running.retraining import Unwritten, find_again
+from common.running.retraining import RetrainingStore, find_missing_artifacts
 from common.studies.names import name_folder
 from common.training.artifacts import Keep
 
 
-def drive(unwritten, needs, train):
-    with ThreadPoolExecutor(1) as executor:
-        driver = Driver(unwritten, executor, 1, lambda *job: job, Silence(), outbox=unwritten, train=train)
+def drive(retraining, needs, train):
+    with Threads(1) as executor:
+        driver = Driver(retraining, executor, lambda *job: job, Silence(), retraining, train)
         driver.run(needs)
     return driver
 
@@ -28,11 +27,11 @@ def test_what_is_asked_for_and_not_there_is_found(store, config, owner, tmp_path
     keep = Keep(models=tmp_path / "models")
     (tmp_path / "models" / name_folder(config, 0)).mkdir(parents=True)
     needs = find_needs(store, [config], 4)
-    assert [need.missing for need in find_again(keep, store, needs)] == [[1]]
+    assert [need.missing for need in find_missing_artifacts(keep, store, needs)] == [[1]]
     assert needs[0].missing == [3]
-    assert find_again(keep, store, needs, [(config, 1, OSError("disk is full"))]) == []
-    assert find_again(Keep(), store, needs) == []
-    assert find_again(keep, None, needs) == []
+    assert find_missing_artifacts(keep, store, needs, [(config, 1, OSError("disk is full"))]) == []
+    assert find_missing_artifacts(Keep(), store, needs) == []
+    assert find_missing_artifacts(keep, None, needs) == []
 
 
 def test_training_again_writes_nothing_and_tells_of_other_scores(store, config, owner):
@@ -41,10 +40,10 @@ def test_training_again_writes_nothing_and_tells_of_other_scores(store, config, 
         store.record(store.find_claim(config, instance, owner), owner, make_result(score))
     before = Path(store.address).read_bytes()
     (need,) = find_needs(store, [config], 2)
-    unwritten = Unwritten(store)
-    driver = drive(unwritten, [dataclasses.replace(need, missing=[0, 1])], lambda job: make_result(0.75))
+    retraining = RetrainingStore(store)
+    driver = drive(retraining, [dataclasses.replace(need, missing=[0, 1])], lambda job: make_result(0.75))
     assert driver.failures == []
-    assert unwritten.differing == [(config, 1, "dev", 0.75, 0.7)]
+    assert retraining.differences == [(config, 1, "dev", 0.75, 0.7)]
     assert Path(store.address).read_bytes() == before
 
 
@@ -56,20 +55,20 @@ def test_a_failure_while_training_again_is_told_and_not_stored(store, config, ow
         raise OSError("disk is full")
 
     (need,) = find_needs(store, [config], 1)
-    driver = drive(Unwritten(store), [dataclasses.replace(need, missing=[0])], fail)
+    driver = drive(RetrainingStore(store), [dataclasses.replace(need, missing=[0])], fail)
     assert [(number, str(error)) for _, number, error in driver.failures] == [(0, "disk is full")]
-    assert store.where_status(config)[0][0] == "done"
+    assert store.where_state(config)[0][0] == "done"
 
 
 def test_numbers_are_stored_when_the_classifier_could_not_be_kept(store, config, tmp_path):
     needs = plan(store, [config], 1)
-    with ThreadPoolExecutor(1) as executor:
-        driver = Driver(store, executor, 1, lambda *job: job, Silence(), outbox=Outbox(tmp_path, "s"),
-                        train=lambda job: make_result(not_kept="/models/a cannot be written (No space left on device)"))
+    with Threads(1) as executor:
+        driver = Driver(store, executor, lambda *job: job, Silence(), Outbox(tmp_path, "s"),
+                        lambda job: make_result(artifact_error="/models/a cannot be written (No space left on device)"))
         driver.run(needs)
-    assert store.where_status(config)[0][0] == "done"
+    assert store.where_state(config)[0][0] == "done"
     assert [str(error) for _, _, error in driver.failures] == [
-        "its numbers are in the store, but /models/a cannot be written (No space left on device); mend that and call again"]
+        "its numbers are in the store, but /models/a cannot be written (No space left on device); fix that and call again"]
 
 
 def test_folders_are_named_after_the_run():

@@ -1,0 +1,85 @@
+"""How a study is run: one frozen object, whose fields the command line's flags and `run_study` share."""
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+
+from common import UserError
+from common.training.artifacts import Keep
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """How a study is run; what it trains is said by its `Study`."""
+
+    # where input comes from
+    checkpoint: str | None = None
+    """A BERT checkpoint: file, folder or address; None: Google's BERT-mini, downloaded once."""
+    glue_dir: str | None = None
+    """Folder with a subfolder for each task; None: the official files, downloaded once."""
+    allow_other_rows: bool = False
+    """Accept files whose row counts differ from the official ones."""
+    cache: Path | None = None
+    """Folder of downloads, tokens and results on their way; None: $BERT_GLUE_CACHE, else the user's cache folder."""
+
+    # what is kept
+    db: str = "results.db"
+    """The results store: a file, or a database URL."""
+    save_models: Path | None = None
+    """Folder for the fine-tuned classifier of every instance."""
+    predict_test: Path | None = None
+    """Folder for every instance's predictions of the test sets."""
+    predictions: bool = True
+    """Whether the store gets the predictions for every evaluation row."""
+
+    # who trains, and how
+    workers: int | None = None
+    """Runs at a time; None: as many as the machine or the cluster carries."""
+    cluster: str | None = None
+    """A Dask cluster, as `--cluster` takes it; None: processes on this machine."""
+    threads: int = 1
+    """Threads of each run."""
+    allow_high_rates: bool = False
+    """Train with learning rates above 0.1, too."""
+    retry_failed: bool = False
+    """Retry runs that failed three times."""
+    fail_fast: bool = False
+    """Stop at the first run that fails."""
+
+    @property
+    def keep(self) -> Keep:
+        """The files that are kept of every run."""
+        return Keep(*(folder and Path(folder).expanduser().absolute() for folder in (self.save_models, self.predict_test)))
+
+    @cached_property
+    def cache_folder(self) -> Path:
+        """The folder of `cache`, made where it is missing.
+
+        Raises:
+          UserError: nothing can be written there.
+        """
+        from common.inputs.download import cache_dir
+
+        return Path(self.cache) if self.cache else cache_dir()
+
+    def count_workers(self) -> int:
+        """Runs at a time: as asked for, as a local cluster has workers, or as cores carry them, and memory at 1.5 GB each."""
+        import psutil
+
+        from common.training.environment import count_cores
+
+        _, is_local, number = (self.cluster or "").partition("local:")
+        carried = min(count_cores() // self.threads, int(psutil.virtual_memory().available / 1.5e9))
+        return self.workers or (int(number) if is_local else max(1, carried))
+
+
+def make_options(**given) -> RunOptions:
+    """The options of these names.
+
+    Raises:
+      UserError: there is no option of a name; the sentence lists those there are.
+    """
+    known = [field.name for field in fields(RunOptions)]
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        raise UserError(f"there is no option {unknown[0]!r}; options are: {', '.join(known)}")
+    return RunOptions(**given)

@@ -1,0 +1,89 @@
+"""What a study reads: the checkpoint, each task's folder and rows, and the configurations that they make of its grid."""
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from common import UserError
+from common.inputs.batches import split
+from common.inputs.checkpoint import Checkpoint, get_checkpoint
+from common.inputs.glue import get_glue_folder
+from common.inputs.reading import GlueData, load_glue, load_tests
+from common.running.options import RunOptions
+from common.studies.config import RunConfig
+from common.studies.study import Study
+from common.studies.tasks import Task, get_task
+
+
+@dataclass(frozen=True)
+class StudyInputs:
+    """The input of a study, read and checked."""
+
+    checkpoint: Checkpoint
+    folders: dict[str, Path]
+    """Task -> folder of its files."""
+    data: dict[str, GlueData]
+    """Task -> rows."""
+    errors: dict[str, UserError]
+    """Task -> why its files cannot be used."""
+
+    @cached_property
+    def store_rows(self) -> dict:
+        """What the store keeps about the input, as `Store.plan` takes it."""
+        return {"checkpoint": self.checkpoint.row(), "data": [row for each in self.data.values() for row in each.rows()],
+                "label_rows": [row for each in self.data.values() for row in each.label_rows()]}
+
+    def make_grid(self, study: Study) -> list[tuple[RunConfig, int]]:
+        """The study's configurations with the rows of their training splits, for the tasks whose rows are there.
+
+        Raises:
+          UserError: a configuration does not fit the checkpoint or the rows.
+        """
+        grid = {}
+        for fields in study.cells():
+            if fields["task"] not in self.data:
+                continue
+            data = self.data[fields["task"]]
+            rows = len(data.sets["train"])
+            if fields.get("limit_train") and fields["limit_train"] >= rows:  # no row is left out: the full run
+                fields |= {"limit_train": None}
+            config = RunConfig(**fields, data=data.digest, checkpoint=self.checkpoint.digest)
+            training_rows = len(split(config.limit_train or rows, config.validation, config.split_seed)[0])
+            self._check(config, training_rows)
+            grid[config] = training_rows
+        return list(grid.items())
+
+    def _check(self, config: RunConfig, training_rows: int) -> None:
+        positions = self.checkpoint.config["max_position_embeddings"]
+        if config.max_length > positions:
+            raise UserError(f"the checkpoint {self.checkpoint.name} has {positions} positions, fewer than the "
+                            f"{config.max_length} tokens of the longest input; give another with --checkpoint, or a smaller "
+                            "max_length with --set")
+        if config.batch_size > training_rows:
+            raise UserError(f"batch size {config.batch_size} is larger than the {training_rows} training rows of "
+                            f"{config.task}; choose a smaller one")
+
+
+def load_inputs(tasks: tuple[str, ...], options: RunOptions) -> StudyInputs:
+    """Finds, fetches, reads and checks all that a study trains on.
+
+    Raises:
+      UserError: the checkpoint, or every task's files, cannot be used.
+    """
+    checkpoint = get_checkpoint(options.checkpoint, options.cache_folder)
+    folders, data, errors = {}, {}, {}
+    for task in map(get_task, dict.fromkeys(tasks)):
+        try:
+            folders[task.name], data[task.name] = _load_task(task, options)
+        except UserError as error:
+            errors[task.name] = error
+    if not data:
+        raise next(iter(errors.values()))
+    return StudyInputs(checkpoint, folders, data, errors)
+
+
+def _load_task(task: Task, options: RunOptions) -> tuple[Path, GlueData]:
+    """Folder and rows of a task; its test sets are checked, too, if they are to be predicted."""
+    folder = get_glue_folder(task, options.glue_dir, options.cache_folder)
+    if options.predict_test:
+        load_tests(task, folder, allow_other_rows=options.allow_other_rows)
+    return folder, load_glue(task, folder, allow_other_rows=options.allow_other_rows)
