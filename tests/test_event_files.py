@@ -43,7 +43,7 @@ def test_curves_and_scores_of_runs_in_the_store(store, config, owner, tmp_path):
 
 def test_no_tensorflow_is_needed(tmp_path):
     program = """import sys
-from common.event_files import _encode
+from common.report.tensorboard import _encode
 assert _encode([("train/loss", 1, 0.5)], 0.0)
 print("tensorflow" in sys.modules)"""
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
