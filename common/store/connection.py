@@ -5,7 +5,9 @@ import os
 import sqlite3
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, TypeVar, cast
 
 import sqlalchemy as sa
 from sqlalchemy import select
@@ -32,7 +34,10 @@ class StoreAway(UserError):
     """The database server does not answer, or cut the transaction off; the same call may succeed later."""
 
 
-def patient(method):
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def patient(method: Method) -> Method:
     """Repeats a method whose transaction was cut off, until it succeeds or the store's patience is at its end.
 
     What was lost may be no more than the answer to the COMMIT: such a method finds out whether it was obeyed before.
@@ -50,7 +55,7 @@ def patient(method):
                     print(f"waiting for the store: {error}", file=sys.stderr)
                 time.sleep(pause)
                 pause = min(2 * pause, 5)
-    return repeated
+    return cast(Method, repeated)
 
 
 class Database:
@@ -90,8 +95,13 @@ class Database:
                 raise UserError(f"the results store {path} is a folder; name a file with {flag}")
         try:
             self.engine = sa.create_engine(self.url, **_engine_options(self.url))
-        except (sa.exc.NoSuchModuleError, ModuleNotFoundError) as error:
-            raise UserError(f"no driver for the database {self.name}: {error}; install it with pip") from None
+        except sa.exc.NoSuchModuleError:
+            raise UserError(f"SQLAlchemy does not know the kind of database in {self.name}; {flag} takes a file, or an address "
+                            "such as postgresql+psycopg://user@host/name") from None
+        except ModuleNotFoundError as error:
+            install = "make .venv/all" if error.name == "psycopg" else f"pip install {error.name}"
+            raise UserError(f"the results store {self.name} needs the package {error.name}, which is not installed; "
+                            f"install it with `{install}`") from None
         self._listen()
         self._check_schema(create)
 
@@ -117,13 +127,13 @@ class Database:
         self.engine.dispose()
 
     @contextlib.contextmanager
-    def reading(self):
+    def reading(self) -> Iterator[sa.Connection]:
         """A connection whose queries see one state of the store."""
         with self._connected(writes=False) as connection:
             yield connection
 
     @contextlib.contextmanager
-    def writing(self):
+    def writing(self) -> Iterator[sa.Connection]:
         """A transaction: committed at the end, rolled back on any exception."""
         with self._connected(writes=True) as connection:
             yield connection
@@ -195,7 +205,8 @@ class Database:
         """Goes on with an upgraded copy in memory, so that reading leaves the file as it is."""
         copy = sqlite3.connect(":memory:", check_same_thread=False)
         with self.reading() as connection:
-            connection.connection.driver_connection.backup(copy)
+            driver: Any = connection.connection.driver_connection
+            driver.backup(copy)
         self.engine.dispose()
         self.engine = sa.create_engine("sqlite://", creator=lambda: copy, poolclass=sa.StaticPool)
         self._listen()
@@ -230,9 +241,10 @@ def _engine_options(url: sa.URL) -> dict:
 
 def _may_pass(error: Exception) -> bool:
     """Whether the same transaction may succeed later: a server that is away, or a conflict that it broke up."""
-    if not hasattr(getattr(error, "orig", None), "sqlstate"):  # PostgreSQL's drivers give it; SQLite is never away
-        return False
-    state = error.orig.sqlstate
+    cause: Any = getattr(error, "orig", None)
+    if not isinstance(error, sa.exc.DBAPIError) or not hasattr(cause, "sqlstate"):
+        return False  # PostgreSQL's drivers give it; SQLite is never away
+    state = cause.sqlstate
     return error.connection_invalidated or state in PASSING or (state is None and isinstance(error, sa.exc.OperationalError))
 
 

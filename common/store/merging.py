@@ -139,7 +139,8 @@ def _update(connection, rows: list[dict]) -> None:
 
 def _index(content: Content) -> tuple[dict[int, set[tuple]], dict[int, dict]]:
     """Number of a run -> all that it measured, without that number; and -> its main scores by evaluation set."""
-    rows, scores = defaultdict(set), defaultdict(dict)
+    rows: dict[int, set[tuple]] = defaultdict(set)
+    scores: dict[int, dict] = defaultdict(dict)
     for table in MEASURED:
         for row in content.get(table, ()):
             rows[row["run"]].add((table.name, *(value for name, value in row.items() if name != "run")))

@@ -188,7 +188,7 @@ PIECES = {
     "postgresql": "CAST(convert_from(substr({0}.content, (n.number - 1) * {0}.width + 1, {0}.width), 'UTF8') AS numeric)"}
 """Database -> one row's number out of `outputs` or `labels`, which the two cut out of bytes in their own ways."""
 
-UPGRADES = {
+UPGRADES: dict[int, tuple] = {
     2: ("ALTER TABLE runs ADD COLUMN failures INTEGER DEFAULT '0' NOT NULL",
         "ALTER TABLE runs ADD COLUMN digest VARCHAR(64)",
         "UPDATE runs SET failures = attempt WHERE status = 'failed'"),
@@ -235,7 +235,7 @@ def back_up(connection: sa.Connection, version: int) -> str:
       UserError: the store is damaged, or there is no room for the copy.
     """
     if connection.dialect.name == "sqlite":
-        return _copy_file(Path(connection.engine.url.database), version)
+        return _copy_file(Path(str(connection.engine.url.database)), version)
     place = f"{connection.scalar(sa.func.current_schema())}_v{version}_backup"
     connection.exec_driver_sql(f"CREATE SCHEMA {place}")
     for table in sa.inspect(connection).get_table_names():
@@ -317,10 +317,10 @@ def insert_studies(connection: sa.Connection, rows: Sequence[Mapping]) -> None:
 def _insert(connection, table: sa.Table):
     """An INSERT that knows ON CONFLICT, which each of the two databases has in a dialect of its own."""
     if connection.dialect.name == "sqlite":
-        from sqlalchemy.dialects.sqlite import insert
-    else:
-        from sqlalchemy.dialects.postgresql import insert
-    return insert(table)
+        from sqlalchemy.dialects import sqlite
+        return sqlite.insert(table)
+    from sqlalchemy.dialects import postgresql
+    return postgresql.insert(table)
 
 
 def _create_views(connection: sa.Connection) -> None:

@@ -82,7 +82,8 @@ class Store(Database):
     def where_states(self, wanted: Sequence[RunConfig]) -> dict[RunConfig, dict[int, RunState]]:
         """Configuration -> instance -> state of its runs."""
         query = select(runs.c.config, runs.c.instance, runs.c.status, runs.c.failures, runs.c.set_aside)
-        known, found = {config.hash: config for config in wanted}, {config: {} for config in wanted}
+        known = {config.hash: config for config in wanted}
+        found: dict[RunConfig, dict] = {config: {} for config in wanted}
         with self.reading() as connection:
             for hashes in _in_chunks(list(known)):
                 for row in connection.execute(query.where(runs.c.config.in_(hashes)).order_by(runs.c.instance)):
@@ -198,7 +199,8 @@ class Store(Database):
         """Takes one run; None if it is finished or failed, or somebody is at work on it."""
         return next(iter(self.take([(config, instance)], 1, owner)[0]), None)
 
-    def _look_up(self, connection, wanted: Sequence[tuple[RunConfig, int]], at_once: int) -> Iterator[tuple]:
+    def _look_up(self, connection, wanted: Sequence[tuple[RunConfig, int]], at_once: int
+                 ) -> Iterator[tuple[tuple[RunConfig, int], sa.Row]]:
         """Each (configuration, instance) with its row, which nobody else changes until the end of the transaction."""
         columns = (runs.c.id, runs.c.config, runs.c.instance, runs.c.status, runs.c.owner, runs.c.attempt, runs.c.heartbeat,
                    self._clock().label("now"))

@@ -64,7 +64,7 @@ class Task:
     @property
     def outputs(self) -> int:
         """Width of the classification head."""
-        return 1 if self.is_regression else len(self.labels)
+        return 1 if self.labels is None else len(self.labels)
 
 
 _BINARY = ("0", "1")
