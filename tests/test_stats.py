@@ -4,13 +4,19 @@ import math
 import pytest
 
 from common.report.statistics import (
+    Effect,
     Interval,
     contrast,
+    count_instances,
+    count_levels,
     cross,
     holm,
     linear_trend,
     mean_effect,
     mean_interval,
+    p_against,
+    power_of_crossed,
+    power_of_t,
     rank_correlation,
     sampling_error,
     slope,
@@ -174,3 +180,51 @@ def test_no_components_where_there_is_no_residual():
     assert cross([[1, 2], [3, 4]]) is None
     assert cross([[1, 2, 3]]) is None
     assert cross([]) is None
+
+
+# -- power
+
+@pytest.mark.parametrize(("size", "error", "gain", "instances"), [
+    # Cohen 1988, tables 2.4.1; G*Power 3: one sample of d = 0.5 and 1.0, two samples of d = 0.5 and 0.8
+    (0.5, 1.0, 1, 34), (1.0, 1.0, 1, 10), (0.5, math.sqrt(2), 2, 64), (0.8, math.sqrt(2), 2, 26)])
+def test_instances_for_a_power_of_80_percent(size, error, gain, instances):
+    seen = Effect(0.0, -1.0, 1.0, 1.0, 1, error=error, degrees=0)  # the spread of a single instance
+    assert count_instances(seen, 1, gain, size, level=0.05, power=0.8, most=100) == instances
+    assert count_instances(seen, 1, gain, size, level=0.05, power=0.8, most=instances - 1) is None
+
+
+def test_instances_from_the_spread_of_four():
+    # paired differences 1, 2, 3, 4: s = 1.290994, so d = 1 needs an effect of 1.290994, and ten pairs
+    seen = mean_effect([1, 2, 3, 4])
+    assert (seen.error, seen.degrees) == (pytest.approx(1.290994 / 2, abs=1e-6), 3)
+    assert count_instances(seen, 4, 1, 1.290994, level=0.05, power=0.8, most=100) == 10
+
+
+def test_power_of_a_t_test():
+    # G*Power 3: one sample of 34, d = 0.5: 0.8077775
+    assert power_of_t(0.5, 1 / math.sqrt(34), 33, 0.05) == pytest.approx(0.8077775, abs=1e-6)
+    assert power_of_t(0.0, 1.0, 10, 0.05) == pytest.approx(0.05)
+
+
+def test_p_against_another_value_than_0():
+    # mean 2.5, error 0.645497: t = 2.5 / 0.645497 = 3.872983 against 0, and 0 against 2.5
+    seen = mean_effect([1, 2, 3, 4])
+    assert p_against(seen, 0) == pytest.approx(seen.p)
+    assert p_against(seen, 2.5) == 1
+    # t(3; 0.975) = 3.182446 errors away
+    assert p_against(seen, 2.5 + 3.182446 * 0.645497) == pytest.approx(0.05, abs=1e-6)
+
+
+def test_levels_of_a_crossed_design():
+    import numpy as np
+
+    random = np.random.default_rng(0)
+    found = 0
+    for _ in range(1000):
+        table = random.normal(size=(5, 5)) + math.sqrt(0.5) * random.normal(size=(5, 1))
+        found += cross(table.tolist()).rows.p < 0.05
+    assert power_of_crossed(5, 0.5, 0.05) == pytest.approx(found / 1000, abs=0.04)
+    # F(1, 1; 0.95) = 161.4476 and F(1, 1) is the square of a Cauchy variable: P(F > x) = 1 - 2 / pi * atan(sqrt(x))
+    assert power_of_crossed(2, 80.2238, 0.05) == pytest.approx(0.5, abs=1e-4)
+    assert count_levels(80.2239, level=0.05, power=0.5, most=9) == 2
+    assert count_levels(0.0, level=0.05, power=0.5, most=9) is None

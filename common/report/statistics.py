@@ -1,7 +1,7 @@
 """Interval estimates and tests over the instances of a study: small samples, so Student's t throughout."""
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean, variance
 
 CONFIDENCE = 0.95
@@ -34,6 +34,10 @@ class Effect:
     p: float
     n: int
     """Runs that it rests on."""
+    error: float | None = field(default=None, compare=False)
+    """Standard error of the estimate."""
+    degrees: float | None = field(default=None, compare=False)
+    """Degrees of freedom of that error."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,61 @@ def holm(p: Sequence[float]) -> list[float]:
         worst = max(worst, min(1.0, (len(p) - rank) * p[place]))
         corrected[place] = worst
     return corrected
+
+
+def p_against(effect: Effect, value: float) -> float:
+    """Two-sided p value of the t test that the effect is this value, where `Effect.p` is that of 0."""
+    from scipy.special import stdtr
+
+    distance = abs(effect.estimate - value)
+    return 2 * float(stdtr(effect.degrees, -distance / effect.error)) if effect.error else float(distance == 0)
+
+
+def power_of_t(size: float, error: float, degrees: float, level: float) -> float:
+    """Chance that a two-sided t test at this level finds a true effect of this size.
+
+    Source: the noncentral t distribution, Cohen 1988, "Statistical Power Analysis for the Behavioral Sciences", chapter 2.
+    """
+    from scipy.special import nctdtr, stdtrit
+
+    bound, shift = float(stdtrit(degrees, 1 - level / 2)), abs(size) / error
+    return 1 - float(nctdtr(degrees, shift, bound)) + float(nctdtr(degrees, shift, -bound))
+
+
+def count_instances(effect: Effect, instances: int, gain: float, size: float, *, level: float, power: float,
+                    most: int) -> int | None:
+    """Fewest instances of each cell with which an effect of this size is found with this power, at the spread seen.
+
+    Args:
+      effect: what so many instances of each cell gave; its error shrinks with the square root of their number.
+      gain: degrees of freedom that one more instance of each cell adds.
+      size: true effect to be found.
+      most: None where more than so many are needed.
+    """
+    for number in range(2, most + 1):
+        degrees = effect.degrees + gain * (number - instances)
+        if degrees > 0 and power_of_t(size, effect.error * math.sqrt(instances / number), degrees, level) >= power:
+            return number
+    return None
+
+
+def power_of_crossed(levels: int, ratio: float, level: float) -> float:
+    """Chance that the F test of `cross` finds a random factor in a table of so many rows and columns.
+
+    Source: Scheffe, "The Analysis of Variance", section 7.2: the mean square ratio is (1 + levels x ratio) times a central F.
+
+    Args:
+      ratio: the factor's variance as a multiple of the residual's.
+    """
+    from scipy.special import fdtrc, fdtri
+
+    degrees, rest = levels - 1, (levels - 1) ** 2
+    return float(fdtrc(degrees, rest, float(fdtri(degrees, rest, 1 - level)) / (1 + levels * ratio)))
+
+
+def count_levels(ratio: float, *, level: float, power: float, most: int) -> int | None:
+    """Fewest rows and columns with which `cross` finds such a factor; None: more than `most`."""
+    return next((number for number in range(2, most + 1) if power_of_crossed(number, ratio, level) >= power), None)
 
 
 def linear_trend(x: Sequence[float], y: Sequence[float]) -> Effect | None:
@@ -268,7 +327,7 @@ def _t_test(estimate: float, error: float, degrees: float, n: int) -> Effect:
 
     half = _t_quantile(degrees, CONFIDENCE) * error
     p = 2 * float(stdtr(degrees, -abs(estimate) / error)) if error else float(estimate == 0)
-    return Effect(estimate, estimate - half, estimate + half, p, n)
+    return Effect(estimate, estimate - half, estimate + half, p, n, error, degrees)
 
 
 def _t_quantile(degrees: float, confidence: float) -> float:
