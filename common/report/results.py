@@ -9,10 +9,30 @@ from functools import cached_property
 from sqlalchemy import select
 
 from common.report.statistics import Interval, mean_interval
-from common.store.schema import checkpoints, configs, datasets, environments, evaluations, measurements, runs, studies
+from common.store.schema import (
+    checkpoints,
+    configs,
+    datasets,
+    environments,
+    evaluations,
+    labels,
+    measurements,
+    outputs,
+    runs,
+    studies,
+)
 from common.store.store import Store
 from common.studies.config import RunConfig
 from common.studies.tasks import TASKS
+
+
+@dataclass(frozen=True)
+class Digits:
+    """A number for each row of a set, as `outputs` and `labels` hold them: ASCII digits end to end."""
+
+    width: int
+    """Characters for each row; 1: class numbers."""
+    content: bytes
 
 
 @dataclass
@@ -28,10 +48,25 @@ class Run:
     training_seconds: float | None
     environment: str | None
     """Digest of its row in `environments`."""
+    cpu_seconds: float | None = None
+    """Processor time of all its threads; None: recorded before it was measured."""
+    finished_at: str | None = None
+    """UTC, ISO 8601."""
+    threads: int = 1
+    """Of the environment that it ran in."""
+    outputs: dict[str, "Digits"] = field(default_factory=dict)
+    """Evaluation set -> what it predicted, where that was kept."""
     evaluations: dict = field(default_factory=dict)
     """Evaluation set -> row of `evaluations`."""
     validation: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
     """Metric -> (step, value) in the order of the steps."""
+
+    @property
+    def core_seconds(self) -> float | None:
+        """Processor time; the clock's time times its threads for a run from before it was measured."""
+        if self.cpu_seconds is not None:
+            return self.cpu_seconds
+        return None if self.training_seconds is None else self.training_seconds * self.threads
 
     @property
     def counts(self) -> bool:
@@ -56,6 +91,11 @@ class Cell:
     def wanted(self) -> int:
         return max(self.asked, len(self.finished))
 
+    @property
+    def ended(self) -> list[Run]:
+        """Runs that came to their end, those set aside included: nothing is to be waited for."""
+        return [run for run in self.runs if run.status in ("done", "diverged")]
+
     def where_status(self, status: str) -> list[Run]:
         """Runs of this status that are not set aside."""
         return [run for run in self.runs if run.status == status and run.set_aside is None]
@@ -70,10 +110,14 @@ class Cell:
         values = [getattr(row, column) for row in self.scored(name)]
         return mean_interval([value for value in values if value is not None])
 
-    def scores(self, name: str) -> dict[int, float]:
-        """Instance -> score on this set, of those that have one."""
-        return {run.instance: run.evaluations[name].score for run in self.where_status("done")
-                if name in run.evaluations and run.evaluations[name].score is not None}
+    def scores(self, name: str, column: str = "score") -> dict[int, float]:
+        """Instance -> score (or another column of `evaluations`) on this set, of those that have a score."""
+        return {run.instance: value for run in self.scored_runs(name)
+                if (value := getattr(run.evaluations[name], column)) is not None}
+
+    def scored_runs(self, name: str) -> list[Run]:
+        """Runs that have a score on this set."""
+        return [run for run in self.where_status("done") if name in run.evaluations and run.evaluations[name].score is not None]
 
     def last_validation(self, metric: str) -> list[float]:
         """Validation score of every instance after the last epoch."""
@@ -120,6 +164,8 @@ class Group:
     differs: dict
     """Fields of the configuration that are not as published -> value."""
     cells: tuple[Cell, ...]
+    labels: dict[str, Digits] = field(default_factory=dict)
+    """Set name -> its labels, where they were kept."""
 
     @property
     def metric(self) -> str:
@@ -186,6 +232,8 @@ class Results:
     """By configuration and instance."""
     studies: dict[str, dict[str, int]]
     """Study -> hash of a configuration -> instances asked for."""
+    labels: dict[tuple[str, str], Digits] = field(default_factory=dict)
+    """(digest of the data, set name) -> labels, where they were kept."""
 
     def finished(self) -> list[Run]:
         return [run for run in self.runs if run.counts]
@@ -241,7 +289,8 @@ class Results:
                 if (row.digest, row.task) == (fields["data"], fields["task"])}
         return Group(id=hashlib.sha256(common.encode()).hexdigest()[:8], title=self._title(fields, differs),
                      checkpoint=self.checkpoints[fields["checkpoint"]], task=fields["task"], sets=sets, differs=differs,
-                     cells=cells)
+                     cells=cells, labels={name: self.labels[fields["data"], name] for name in sets
+                                          if (fields["data"], name) in self.labels})
 
     def _title(self, fields: dict, differs: dict) -> str:
         """Names the group apart from every other; digests appear only where names are not enough."""
@@ -267,10 +316,15 @@ def read_results(store: Store) -> Results:
         def rows(table, *order):
             return connection.execute(select(table).order_by(*order)).all()
 
+        machines = {row.digest: row for row in rows(environments, environments.c.digest)}
         found = {row.id: Run(row.config, row.instance, row.status, row.set_aside, row.error, row.training_seconds,
-                             row.environment) for row in rows(runs, runs.c.config, runs.c.instance)}
+                             row.environment, row.cpu_seconds, row.finished_at,
+                             machines[row.environment].threads if row.environment in machines else 1)
+                 for row in rows(runs, runs.c.config, runs.c.instance)}
         for row in rows(evaluations):
             found[row.run].evaluations[row.evaluation_set] = row
+        for row in rows(outputs):
+            found[row.run].outputs[row.evaluation_set] = Digits(row.width, row.content)
         curves = (select(measurements.c.run, measurements.c.metric, measurements.c.step, measurements.c.value)
                   .where(measurements.c.split == "validation", measurements.c.kind == "finite")
                   .order_by(measurements.c.run, measurements.c.metric, measurements.c.step))
@@ -282,9 +336,10 @@ def read_results(store: Store) -> Results:
         known = rows(checkpoints, checkpoints.c.name, checkpoints.c.digest)
         return Results(checkpoints={row.digest: row for row in known},
                        datasets=rows(datasets, datasets.c.task, datasets.c.digest, datasets.c.set_name),
-                       environments={row.digest: row for row in rows(environments, environments.c.digest)},
+                       environments=machines,
                        configs={row.hash: RunConfig.from_json(row.json) for row in rows(configs, configs.c.hash)},
-                       runs=list(found.values()), studies=dict(asked))
+                       runs=list(found.values()), studies=dict(asked),
+                       labels={(row.data, row.set_name): Digits(row.width, row.content) for row in rows(labels)})
 
 
 def _say_difference(name: str, value) -> str:

@@ -26,13 +26,13 @@ class Needed:
     """
 
     smallest: float
-    """The smallest effect that matters, in the unit of the verdict, as a share like its effect."""
+    """The effect to be seen, in the unit of the verdict, as a share like its effect."""
     instances: int | None
-    """Runs of each cell; None: more than `protocol.MOST_INSTANCES`, so more rows or another task are the way."""
+    """Runs of each cell; None: more than `protocol.MOST_INSTANCES`, so a larger evaluation set or another task is the way."""
     runs: int | None
-    """Runs to train beside those that are there."""
+    """Runs to train beside those that are there; None like `instances`."""
     core_hours: float | None
-    """Processor hours of those runs, from the mean time of each cell; None where no time is known."""
+    """Processor hours of those runs, from the mean time of each cell; None where no time is known, or like `instances`."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Verdict:
     """In shares (0.01: one point) with an interval over instances on the same rows; its unit is the claim's. Its p value is not
     corrected. None: nothing to estimate, or an outcome that rests on no estimate (CoLA, variance components)."""
     corrected: float | None = None
-    """p value of the effect after Holm's correction within the claim's family."""
+    """p value of the test after Holm's correction within the claim's family; None without a test, and while it is so far."""
     with_rows: Effect | None = None
     """The same estimate with an interval over other instances and other rows; None where predictions were not kept."""
     loss: Effect | None = None
@@ -66,8 +66,20 @@ class Verdict:
     needed: Needed | None = None
     """What would decide it, where it is undecided and more runs would."""
     collapsed: tuple[str, ...] = ()
-    """Names of the cells of the test in which every scored run is collapsed."""
+    """Names of the cells of the test in which every scored run is collapsed: `batch 2 at 3.2e-4`."""
+    diverged: int = 0
+    """Runs of its cells that diverged, so have no score."""
     details: object = None
     """What the section shows beside it: a dataclass of the claim's module (slopes, ranking, rectangle, components)."""
-    anchor: str = ""
-    """Where the page shows the test."""
+
+    @property
+    def anchor(self) -> str:
+        """Where the page shows the test."""
+        return ANCHORS.get(self.claim.key, ANCHORS.get(self.claim.family, "")).format(group=self.group.id)
+
+
+ANCHORS = {"batch_size": "batch-size-conclusion", "best_rate_64": "learning-rate-best", "best_rate_128": "learning-rate-best",
+           "best_accuracy": "learning-rate-best", "shift": "learning-rate-shift", "why": "why-hypotheses",
+           "noise_scale": "why-noise-scale", "best_batch": "why-best-batch", "spread": "why-spread-{group}",
+           "cola": "all-glue-cola"}
+"""Claim, or family of claims -> anchor of the part of the page that shows its test."""

@@ -1,0 +1,174 @@
+"""Which rate is best, does it move with the batch size, and which batch size wins then? The study of exp_lr_mnli.py."""
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from common.report.judging.batch_size import list_values
+from common.report.judging.rules import AT_THE_FLOOR, Question, Tested, is_at_the_floor, judge_family
+from common.report.judging.verdict import Verdict
+from common.report.predictions import over_rows, read_correct
+from common.report.protocol import CLAIMS, Claim
+from common.report.published import MNLI_BEST_RATES
+from common.report.results import Cell, Group
+from common.report.statistics import Effect, contrast, mean_interval, welch
+
+STUDY = "lr_mnli"
+VARIED = ("batch_size", "peak_learning_rate")
+PUBLISHED = {"task": "MNLI", "epochs": 5}
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The cells of a batch size, the highest mean first."""
+
+    cells: tuple[Cell, ...]
+    named: tuple[float, ...]
+    """The rates that the claim names."""
+
+
+@dataclass(frozen=True)
+class Rectangle:
+    """Batch sizes, and the rates at which all of them have two scored runs."""
+
+    sizes: tuple[int, ...]
+    rates: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The cells that the validation split chose, one for each of the two batch sizes."""
+
+    smallest: Cell
+    largest: Cell
+
+
+def judge_rates(group: Group) -> list[Verdict]:
+    """The verdicts on every evaluation set of a group that varies batch size and rate."""
+    return [verdict for name in group.evaluation_sets for verdict in judge_family(_ask(group, name))]
+
+
+def _ask(group: Group, name: str) -> list[Question]:
+    sizes = sorted({cell.config.batch_size for cell in group.cells})
+    questions = [Question(CLAIMS[f"best_rate_{size}"], group, name, _of_size(group.cells, size),
+                          _count_missing(CLAIMS[f"best_rate_{size}"], group, (size,)),
+                          lambda cells, size=size: measure_best(group, cells, name, MNLI_BEST_RATES[size]))
+                 for size in sizes if size in MNLI_BEST_RATES]
+    for key, measure in (("shift", measure_shift), ("best_accuracy", measure_best_accuracy)):
+        claim = CLAIMS[key]
+        questions.append(Question(claim, group, name, group.cells, _count_missing(claim, group, claim.batch_sizes),
+                                  lambda cells, measure=measure: measure(group, cells, name)))
+    return questions
+
+
+def _of_size(cells: Sequence[Cell], size: int) -> tuple[Cell, ...]:
+    return tuple(cell for cell in cells if cell.config.batch_size == size)
+
+
+def _count_missing(claim: Claim, group: Group, sizes: Sequence[int]) -> int:
+    there = {(cell.config.batch_size, cell.config.peak_learning_rate) for cell in group.cells}
+    return len({(size, rate) for size in sizes for rate in claim.rates} - there)
+
+
+def find_gap(group: Group, cells: Sequence[Cell], evaluation_set: str) -> str:
+    return AT_THE_FLOOR if is_at_the_floor(group, cells, evaluation_set) else ""
+
+
+# -- the best rate
+
+def measure_best(group: Group, cells: Sequence[Cell], evaluation_set: str, named: tuple[float, ...]) -> Tested:
+    """The best rate against every rate of the other side; the comparison whose interval reaches lowest is the effect."""
+    ranked = sorted((cell for cell in cells if cell.scored(evaluation_set)),
+                    key=lambda cell: -cell.interval(evaluation_set).mean)
+    details = Ranking(tuple(ranked), named)
+    sides = Counter(cell.config.peak_learning_rate in named for cell in ranked)
+    if len(sides) < 2:
+        return Tested(tuple(ranked), gap="not both named and other rates have scored runs", details=details)
+    inside = ranked[0].config.peak_learning_rate in named
+    others = [cell for cell in ranked if (cell.config.peak_learning_rate in named) != inside]
+    effects = [welch(list_values([ranked[0]], evaluation_set), list_values([other], evaluation_set)) for other in others]
+    if None in effects:
+        return Tested(tuple(ranked), details=details)
+    nearest, rival = min(zip(effects, others, strict=True), key=lambda pair: pair[0].low)
+    return Tested(tuple(ranked), nearest, find_gap(group, cells, evaluation_set),
+                p=min(1.0, max(effect.p for effect in effects) * sides[inside]), inside=inside,
+                gain=gain_of_welch(nearest, (ranked[0], rival), evaluation_set),
+                loss=welch(list_values([ranked[0]], evaluation_set, "loss"), list_values([rival], evaluation_set, "loss")),
+                with_rows=contrast_over_rows(group, (ranked[0], rival), evaluation_set, nearest, (1, -1)), details=details)
+
+
+def gain_of_welch(effect: Effect, cells: Sequence[Cell], evaluation_set: str) -> float:
+    """Degrees of freedom that another run of each cell adds: in proportion to the cells' own."""
+    return effect.degrees / (min(len(cell.scored(evaluation_set)) for cell in cells) - 1)
+
+
+def contrast_over_rows(group: Group, cells: Sequence[Cell], evaluation_set: str, effect: Effect | None,
+                       weights: Sequence[float]) -> Effect | None:
+    """A weighted sum of cell means with an interval over other rows, too; None where predictions were not kept."""
+    correct = [read_correct(group, cell, evaluation_set) for cell in cells]
+    if effect is None or any(each is None for each in correct):
+        return None
+    return over_rows(effect, [[weight / len(each)] * len(each) for weight, each in zip(weights, correct, strict=True)], correct)
+
+
+# -- the shift
+
+def measure_shift(group: Group, cells: Sequence[Cell], evaluation_set: str) -> Tested:
+    """Interaction of log2 batch size and log2 rate over the rates at which every batch size has two scored runs."""
+    sizes = sorted({cell.config.batch_size for cell in cells})
+    ready = [cell for cell in cells if len(cell.scored(evaluation_set)) > 1]
+    often = Counter(cell.config.peak_learning_rate for cell in ready)
+    rates = sorted(rate for rate, number in often.items() if number == len(sizes))
+    return measure_rectangle(group, [cell for cell in ready if cell.config.peak_learning_rate in rates], evaluation_set)
+
+
+def measure_rectangle(group: Group, cells: Sequence[Cell], evaluation_set: str) -> Tested:
+    """The interaction over a full rectangle of cells, by batch size and rate."""
+    sizes = sorted({cell.config.batch_size for cell in cells})
+    rates = sorted({cell.config.peak_learning_rate for cell in cells})
+    cells = sorted(cells, key=lambda cell: (cell.config.batch_size, cell.config.peak_learning_rate))
+    details = Rectangle(tuple(sizes), tuple(rates))
+    if len(sizes) < 2 or len(rates) < 2:
+        return Tested(tuple(cells), details=details)
+    weights = interaction_weights(sizes, rates)
+    effect = contrast([list_values([cell], evaluation_set) for cell in cells], weights)
+    losses = [list_values([cell], evaluation_set, "loss") for cell in cells]
+    return Tested(tuple(cells), effect, find_gap(group, cells, evaluation_set), details=details,
+                gain=gain_of_welch(effect, cells, evaluation_set) if effect else 1.0, loss=contrast(losses, weights),
+                with_rows=contrast_over_rows(group, cells, evaluation_set, effect, weights))
+
+
+def interaction_weights(sizes: Sequence[float], rates: Sequence[float]) -> list[float]:
+    """Weights of the cells' means, by size and then rate, whose sum is the least-squares interaction of the logarithms."""
+    return [a * b for a in _slope_weights(sizes) for b in _slope_weights(rates)]
+
+
+def _slope_weights(places: Sequence[float]) -> list[float]:
+    logs = [math.log2(place) for place in places]
+    mean = math.fsum(logs) / len(logs)
+    spread = math.fsum((each - mean) ** 2 for each in logs)
+    return [(each - mean) / spread for each in logs]
+
+
+# -- the better batch size
+
+def measure_best_accuracy(group: Group, cells: Sequence[Cell], evaluation_set: str) -> Tested:
+    """Smallest minus largest batch size, each at the rate that its validation scores choose."""
+    sizes = sorted({cell.config.batch_size for cell in cells})
+    chosen = [choose_by_validation(_of_size(cells, size), group.metric) for size in sizes[:1] + sizes[1:][-1:]]
+    if len(chosen) < 2 or None in chosen:
+        return Tested(tuple(cells))
+    samples = [list_values([cell], evaluation_set) for cell in chosen]
+    effect = welch(*samples) if all(samples) else None
+    losses = [list_values([cell], evaluation_set, "loss") for cell in chosen]
+    return Tested(tuple(chosen), effect, find_gap(group, chosen, evaluation_set), details=Chosen(*chosen),
+                gain=gain_of_welch(effect, chosen, evaluation_set) if effect else 1.0,
+                loss=welch(*losses) if all(losses) else None,
+                with_rows=contrast_over_rows(group, chosen, evaluation_set, effect, (1, -1)))
+
+
+def choose_by_validation(cells: Sequence[Cell], metric: str) -> Cell | None:
+    """The cell of the highest mean validation score after the last epoch, of equal ones the lowest rate; None without any."""
+    means = [(mean_interval(cell.last_validation(metric)).mean, -cell.config.peak_learning_rate, cell) for cell in cells
+             if cell.last_validation(metric)]
+    return max(means, key=lambda each: each[:2])[2] if means else None

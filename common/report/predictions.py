@@ -1,0 +1,199 @@
+"""What the runs predicted, row by row: intervals over other rows, agreement between instances, and their ensemble.
+
+Runs are on axis 0 and rows of the evaluation set on axis 1 of every array. Nothing here draws random numbers but
+`check_search`, whose seed is fixed: the same store gives the same numbers.
+"""
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from common.report.results import Cell, Digits, Group, Run
+from common.report.statistics import CONFIDENCE, Effect, Interval, mean_interval
+
+DRAWS = 2000
+"""Validation splits that `check_search` draws."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far the runs of a cell predict the same, and what they reach together."""
+
+    runs: int
+    rows: int
+    churn: float
+    """Share of the rows that two runs predict differently, mean over the pairs; 0 for a single run."""
+    accuracy: float
+    """Mean over the runs."""
+    ensemble: float
+    """Accuracy of the majority vote; of classes with equally many votes the lowest number wins."""
+    no_run_right: int
+    """Rows that no run gets right."""
+    every_run_right: int
+
+
+@dataclass(frozen=True)
+class SearchCheck:
+    """How well a validation split chooses among candidates."""
+
+    rows: int
+    """Of the validation split."""
+    error: float
+    """Standard error of an accuracy on so many rows, at the chosen candidate's."""
+    other: float | None
+    """How often another split of that size would choose another candidate; None where predictions were not kept."""
+    cost: float | None
+    """Accuracy on the whole evaluation set that such choices lose on average against the best candidate there."""
+
+
+# -- reading
+
+def read_predictions(runs: Sequence[Run], evaluation_set: str):
+    """Class numbers as an array of small integers (runs x rows); None where a run has none, or they are no classes."""
+    import numpy as np
+
+    kept = [run.outputs.get(evaluation_set) for run in runs]
+    if not kept or any(each is None or each.width != 1 for each in kept) or len({len(each.content) for each in kept}) > 1:
+        return None
+    return np.stack([_to_numbers(each) for each in kept])
+
+
+def read_labels(group: Group, evaluation_set: str):
+    """Class numbers as an array (rows); None where they were not kept or are no classes."""
+    kept = group.labels.get(evaluation_set)
+    return None if kept is None or kept.width != 1 else _to_numbers(kept)
+
+
+def read_correct(group: Group, cell: Cell, evaluation_set: str):
+    """1 where a scored run is right, else 0 (runs x rows, in the order of the instances); None where that is not known."""
+    predicted = read_predictions(cell.scored_runs(evaluation_set), evaluation_set)
+    labels = read_labels(group, evaluation_set)
+    if predicted is None or labels is None or predicted.shape[1] != len(labels):
+        return None
+    return (predicted == labels).astype(float)
+
+
+def _to_numbers(digits: Digits):
+    import numpy as np
+
+    return np.frombuffer(bytes(digits.content), np.uint8) - ord("0")
+
+
+# -- two sources of chance
+
+def over_rows(effect: Effect, weights: Sequence[Sequence[float]], values: Sequence) -> Effect:
+    """The same effect with an interval over other runs and other rows together.
+
+    The estimate is a weighted sum of the runs' means over the rows. With runs and rows as crossed random factors its variance
+    is that over runs (the effect's own) plus that over rows, minus their interaction, which both contain: the method of
+    moments for the two-way layout, Searle, Casella, McCulloch, "Variance Components", chapter 4. Degrees of freedom by
+    Satterthwaite 1946, Biometrics Bulletin 2.
+
+    Args:
+      effect: the estimate, with its error over runs.
+      weights: of the runs of each cell; those of all cells with their means give the estimate.
+      values: an array (runs x rows) for each cell: 1 where right, or any value whose mean over rows is what was tested.
+    """
+    from scipy.special import stdtr, stdtrit
+
+    rows = values[0].shape[1]
+    of_runs = effect.error ** 2
+    of_rows = _weighted_rows(weights, values).var(ddof=1) / rows
+    shared = sum(sum(weight ** 2 for weight in each) * _interaction(table) / rows
+                 for each, table in zip(weights, values, strict=True))
+    variance = max(of_runs, of_rows, of_runs + of_rows - shared)
+    parts = (of_runs ** 2 / effect.degrees + of_rows ** 2 / (rows - 1))
+    degrees = variance ** 2 / parts if parts else effect.degrees
+    error = math.sqrt(variance)
+    half = float(stdtrit(degrees, (1 + CONFIDENCE) / 2)) * error
+    p = 2 * float(stdtr(degrees, -abs(effect.estimate) / error)) if error else float(effect.estimate == 0)
+    return Effect(effect.estimate, effect.estimate - half, effect.estimate + half, p, effect.n, error, float(degrees))
+
+
+def mean_over_rows(group: Group, cell: Cell, evaluation_set: str) -> Interval | None:
+    """Mean accuracy of a cell with its interval over other instances and other rows; None where predictions were not kept."""
+    correct = read_correct(group, cell, evaluation_set)
+    if correct is None or len(correct) < 2:
+        return None
+    scores = correct.mean(axis=1).tolist()
+    interval = mean_interval(scores)
+    effect = Effect(interval.mean, interval.low, interval.high, 0.0, len(scores), _error(scores), len(scores) - 1)
+    both = over_rows(effect, [[1 / len(scores)] * len(scores)], [correct])
+    return Interval(both.estimate, both.low, both.high, len(scores))
+
+
+def _weighted_rows(weights: Sequence[Sequence[float]], values: Sequence):
+    """What each row adds to the estimate: the weighted sum of the runs' values there."""
+    import numpy as np
+
+    return sum(np.asarray(each) @ table for each, table in zip(weights, values, strict=True))
+
+
+def _interaction(table) -> float:
+    """Mean square of what runs and rows do not add up to; 0 for a single run, where it cannot be told apart."""
+    runs, rows = table.shape
+    if runs < 2:
+        return 0.0
+    left = table - table.mean(axis=1, keepdims=True) - table.mean(axis=0, keepdims=True) + table.mean()
+    return float((left ** 2).sum()) / ((runs - 1) * (rows - 1))
+
+
+def _error(values: Sequence[float]) -> float:
+    from statistics import variance
+
+    return math.sqrt(variance(values) / len(values))
+
+
+# -- agreement
+
+def measure_agreement(group: Group, cell: Cell, evaluation_set: str) -> Agreement | None:
+    """Churn, ensemble and hard rows of a cell; None where its predictions or the labels were not kept."""
+    import numpy as np
+
+    predicted = read_predictions(cell.scored_runs(evaluation_set), evaluation_set)
+    labels = read_labels(group, evaluation_set)
+    if predicted is None or labels is None or predicted.shape[1] != len(labels):
+        return None
+    correct = predicted == labels
+    return Agreement(len(predicted), len(labels), measure_churn(predicted), float(correct.mean()),
+                     float(np.mean(vote(predicted) == labels)), int((~correct.any(axis=0)).sum()), int(correct.all(axis=0).sum()))
+
+
+def measure_churn(predicted) -> float:
+    """Share of the rows that two runs predict differently, mean over all pairs of runs; 0 for a single run."""
+    pairs = [(a, b) for a in range(len(predicted)) for b in range(a)]
+    return sum(float((predicted[a] != predicted[b]).mean()) for a, b in pairs) / len(pairs) if pairs else 0.0
+
+
+def vote(predicted):
+    """The class with the most votes for each row; of classes with equally many the lowest number."""
+    import numpy as np
+
+    votes = np.stack([(predicted == number).sum(axis=0) for number in range(int(predicted.max()) + 1)])
+    return votes.argmax(axis=0)
+
+
+# -- the search for the best rate
+
+def check_search(group: Group, tried: Sequence[Cell], instances: int, chosen: Cell, rows: int,
+                 evaluation_set: str) -> SearchCheck | None:
+    """What a validation split of so many rows can choose among these candidates; None where the chosen has no score.
+
+    Other splits are drawn from the rows of the evaluation set, without replacement, and scored by what the same runs predicted
+    there; each candidate's score is the mean over its first instances.
+    """
+    import numpy as np
+
+    scored = [row.accuracy for row in chosen.scored(evaluation_set) if row.accuracy is not None]
+    if not scored or rows < 1:
+        return None
+    mean = sum(scored) / len(scored)
+    error = math.sqrt(mean * (1 - mean) / rows)
+    correct = [read_correct(group, cell, evaluation_set) for cell in tried]
+    if any(each is None or len(each) < instances or each.shape[1] < rows for each in correct):
+        return SearchCheck(rows, error, None, None)
+    means = np.stack([each[:instances].mean(axis=0) for each in correct])
+    overall, random = means.mean(axis=1), np.random.default_rng(0)
+    choices = np.array([means[:, random.choice(means.shape[1], rows, replace=False)].mean(axis=1).argmax()
+                        for _ in range(DRAWS)])
+    place = next(number for number, cell in enumerate(tried) if cell.config == chosen.config)
+    return SearchCheck(rows, error, float((choices != place).mean()), float((overall.max() - overall[choices]).mean()))
