@@ -1,6 +1,7 @@
 """The command line that the studies share: its flags, and the words that it answers with."""
 import argparse
 import dataclasses
+import errno
 import os
 import re
 import sys
@@ -171,6 +172,8 @@ def _collect_settings(flags) -> tuple[dict[str, object], dict[str, tuple]]:
 
 def guarded(action: Callable[[], int], debug: bool, stopped: str = "finished runs are in the store, call again to go on") -> int:
     """The exit status of an action; what the user must fix is said in one sentence, and so is what became of a stopped one."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may be anything
     try:
         status = action()
         sys.stdout.flush()
@@ -193,9 +196,11 @@ def guarded(action: Callable[[], int], debug: bool, stopped: str = "finished run
 
 def _tell(error: OSError) -> str:
     """What the operating system refused, in one sentence."""
-    if error.filename is None:  # of print: what could not be written is not to be tried again at the end
+    remedy = "free some space" if error.errno == errno.ENOSPC else "fix that"
+    if error.filename is None:  # it was the output, which Python would try to write again at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return f"{error.filename or 'the output'} cannot be read or written ({error.strerror or error}); fix that and call again"
+        return f"the output cannot be written ({error.strerror or error}); {remedy} and call again"
+    return f"{error.filename} cannot be read or written ({error.strerror or error}); {remedy} and call again"
 
 
 def _run(study: Study, flags) -> int:

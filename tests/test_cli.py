@@ -287,6 +287,63 @@ def test_a_password_on_the_command_line_is_refused(call):
     assert address("postgresql+psycopg://host:5432/results?sslmode=require").endswith("sslmode=require")
 
 
+# -- output
+
+def test_output_that_nobody_reads_and_output_that_finds_no_room(inputs, tmp_path):
+    command = (f"'{sys.executable}' '{ROOT}/exp_bs_mrpc.py' --dry-run --checkpoint '{inputs}/tiny.zip' "
+               f"--glue-dir '{inputs}/glue' --allow-other-rows --batch-sizes 2")
+    environment = os.environ | {"BERT_GLUE_CACHE": str(inputs / "cache")}
+
+    def shell(line):
+        return subprocess.run(["bash", "-o", "pipefail", "-c", line], cwd=tmp_path, capture_output=True, text=True,
+                              env=environment, timeout=120)
+
+    done = shell(f"{command} | true")
+    assert (done.returncode, done.stdout, done.stderr) == (141, "", "")
+    done = shell(f"{command} > /dev/full")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: the output cannot be written (No space left on device); free some space and call again\n"
+
+
+def test_a_store_in_a_folder_whose_name_is_no_utf8(call, tmp_path, prepared):
+    folder = os.fsencode(tmp_path) + b"/caf\xe9"
+    os.mkdir(folder)
+    os.rename(prepared, folder + b"/results.db")
+    done = call("--instances", "1", "--batch-sizes", "8", "--db", os.fsdecode(folder + b"/results.db"))
+    assert done.stderr == f"1 run of the study is in {tmp_path}/caf\\udce9/results.db; nothing was missing\n"
+
+
+# -- learning rates and other fields
+
+def test_a_learning_rate_that_must_be_a_slip_has_to_be_confirmed(call):
+    given = ("--instances", "1", "--workers", "1", "--dry-run", "--rates", "2e-5", "2")
+    is_refused(call(*given), "a learning rate of 2 is far above those that fine-tune BERT (1e-6 to 1e-3), so it may be a slip "
+               "for 2e-5; confirm it with --allow-high-rates")
+    assert "MRPC    2        2e0 " in call(*given, "--allow-high-rates").stdout
+
+
+FIELDS_CHANGED = """\
+task    batch    rate    epochs    changed                          have    need    will run    gave up    estimate
+------  -------  ------  --------  -------------------------------  ------  ------  ----------  ---------  ----------
+MRPC    8        2e-5    5         dropout=0 epsilon=1e-8 seed=4    0       1       1                      unknown
+MRPC    8        2e-5    5         dropout=0.2 epsilon=1e-8 seed=4  0       1       1                      unknown
+MRPC    8        2e-5    3         dropout=0 epsilon=1e-8 seed=4    0       1       1                      unknown
+MRPC    8        2e-5    3         dropout=0.2 epsilon=1e-8 seed=4  0       1       1                      unknown
+4 runs would be trained, 1 at a time: no stored times to estimate from
+"""
+
+
+def test_every_field_of_the_recipe_can_be_set_and_swept(call):
+    given = ("--instances", "1", "--workers", "1", "--dry-run", "--batch-sizes", "8", "--seed", "4", "--set", "epsilon=1e-8",
+             "--sweep", "epochs=5,3", "dropout=0,0.2")
+    assert call(*given).stdout == FIELDS_CHANGED
+    is_refused(call(*given, "--set", "seed=5"), "seed is given twice; leave one out of --set, --sweep and --seed")
+    is_refused(call(*given, "--set", "dropout=0.3"), "dropout is given twice; leave one out of --set, --sweep")
+    done = call("--set", "dropout=2")
+    assert done.stderr.splitlines()[-1] == (
+        "exp_bs_mrpc.py: error: argument --set: dropout is 2.0, but must be from 0 to below 1")
+
+
 # -- plans
 
 NOTHING_THERE = """\

@@ -220,7 +220,7 @@ def test_a_lease_runs_by_the_databases_clock_and_ends_for_one_contender(store, c
     (lambda url: url.set(password="wr0ng"), "give the password in PGPASSWORD or in ~/.pgpass"),
     (lambda url: url._replace(password=None), "give the password in PGPASSWORD or in ~/.pgpass"),
     (lambda url: url.set(database="nowhere"), "create it, or name another with --db"),
-    (lambda url: url.set(port=1), "no server answers there; start it, or mend host and port in --db"),
+    (lambda url: url.set(port=1), "no server answers there; start it, or correct host and port in --db"),
 ])
 def test_a_store_that_cannot_be_reached_is_one_sentence_without_the_password(database, change, remedy, monkeypatch):
     monkeypatch.setenv("PGPASSFILE", "/nowhere")

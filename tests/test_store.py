@@ -767,3 +767,28 @@ def test_the_archive_of_a_checkpoint_that_first_came_as_a_folder_is_added(store,
     store.plan("bs_mrpc", {config: [0]}, 1, checkpoint=CHECKPOINT_ROW, data=[])
     store.plan("bs_mrpc", {config: [0]}, 1, checkpoint=as_folder, data=[])
     assert rows() == [("uncased_L-4_H-256_A-4", "a" * 64)]
+
+
+@pytest.mark.parametrize("replace", ["by another", "by nothing"])
+def test_a_store_that_is_replaced_while_it_is_in_use(config, owner, tmp_path, replace):
+    """What `git checkout results.db` does: the path leads to another file than the one that is open."""
+    store = Store(tmp_path / "results.db")
+    plan(store, [config])
+    claim = store.find_claim(config, 0, owner)
+    shutil.copy(tmp_path / "results.db", tmp_path / "old.db")
+    (tmp_path / "results.db").unlink()
+    if replace == "by another":
+        (tmp_path / "old.db").rename(tmp_path / "results.db")
+    with pytest.raises(UserError) as error:
+        store.record(claim, owner, make_result())
+    assert str(error.value) == (
+        f"the results store {tmp_path}/results.db cannot be written: the file was replaced or removed while it was in use, "
+        "perhaps by git checkout; leave it alone while a study runs, and call again (attempt to write a readonly database)")
+
+
+def test_a_store_that_is_emptied_while_it_is_in_use(config, tmp_path):
+    store = Store(tmp_path / "results.db")
+    plan(store, [config])
+    (tmp_path / "results.db").write_bytes(b"")
+    with pytest.raises(UserError, match="was emptied or replaced while it was in use; restore a copy of it and call again"):
+        store.where_state(config)

@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import os
 from pathlib import Path
 
 from common.files import replace_file
@@ -23,7 +24,7 @@ class Outbox:
     """
 
     def __init__(self, folder: Path, store: str):
-        self.folder = folder / hashlib.sha256(store.encode()).hexdigest()[:16]
+        self.folder = folder / hashlib.sha256(os.fsencode(store)).hexdigest()[:16]
 
     def save(self, config: RunConfig, instance: int, result: RunResult) -> bool:
         """Keeps a result on disk; False where that cannot be done, which is no reason to give the store up."""

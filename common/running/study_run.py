@@ -236,7 +236,9 @@ class StudyRun:
     def _open_executor(self) -> RunExecutor:
         """What trains: processes here, or the workers of a cluster."""
         if self.options.cluster:
-            return open_cluster(self.options)
+            from common.running.dask.cluster import DaskCluster
+
+            return DaskCluster(self.options.cluster, self.options.threads, self.options.workers, self.options.cache)
         from common.running.processes import FreshProcesses
 
         return FreshProcesses(self.options.count_workers())
@@ -244,21 +246,6 @@ class StudyRun:
     def _make_job(self, config: RunConfig, instance: int) -> Job:
         return Job(config, instance, self.inputs.checkpoint, self.inputs.folders[config.task], self.options.cache_folder,
                    self.options.threads, self.options.keep, keep_predictions=self.options.predictions)
-
-
-def open_cluster(options: RunOptions) -> RunExecutor:
-    """The workers of a Dask cluster.
-
-    Raises:
-      UserError: Dask is not installed.
-      NoWorkers: nobody answers, or no worker comes.
-    """
-    try:
-        from common.running.dask.cluster import DaskCluster
-    except ModuleNotFoundError as error:
-        raise UserError(f"--cluster needs Dask, and there is no module {error.name}: pip install 'bert-glue-studies[cluster]'"
-                        ) from error
-    return DaskCluster(options.cluster, options.threads, options.workers, options.cache)
 
 
 def _announce(total: int, workers: int, seconds: float | None, again: bool) -> str:

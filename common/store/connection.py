@@ -31,16 +31,16 @@ class NoStore(UserError):
 
 
 class StoreAway(UserError):
-    """The database server does not answer, or cut the transaction off; the same call may succeed later."""
+    """The database server does not answer, or has cut the transaction off; the same call may succeed later."""
 
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def patient(method: Method) -> Method:
-    """Repeats a method whose transaction was cut off, until it succeeds or the store's patience is at its end.
+    """Repeats a method whose transaction was cut off, until it succeeds or the store's patience ends.
 
-    What was lost may be no more than the answer to the COMMIT: such a method finds out whether it was obeyed before.
+    Perhaps only the answer to the COMMIT was lost: such a method finds out whether the first try was committed.
     """
     @functools.wraps(method)
     def repeated(self, *arguments, **options):
@@ -285,6 +285,9 @@ def _reason(error: Exception, flag: str) -> str:
     cause = getattr(error, "orig", None) or error
     text = _first_line(str(cause)) or type(cause).__name__
     remedies = {
+        "DBMOVED": "the file was replaced or removed while it was in use, perhaps by git checkout; leave it alone while a study "
+                   "runs, and call again",
+        "no such table": "the file was emptied or replaced while it was in use; restore a copy of it and call again",
         "locked": "another program holds it locked; close that and call again",
         "readonly": f"it is read-only; make it writable or name another with {flag}",
         "unable to open": f"the file cannot be opened; check its permissions or name another with {flag}",
@@ -293,13 +296,14 @@ def _reason(error: Exception, flag: str) -> str:
         "malformed": f"the file is damaged; restore a copy of it or name another with {flag}",
         "decode": f"the file is damaged; restore a copy of it or name another with {flag}",
         "not a database": f"the file is no SQLite database; name another with {flag}",
-        "password": "give the password in PGPASSWORD or in ~/.pgpass, or mend the user's name",
-        "Connection refused": f"no server answers there; start it, or mend host and port in {flag}",
-        "could not translate host name": f"mend the host's name in {flag}",
+        "password": "give the password in PGPASSWORD or in ~/.pgpass, or correct the user's name",
+        "Connection refused": f"no server answers there; start it, or correct host and port in {flag}",
+        "could not translate host name": f"correct the host's name in {flag}",
         "does not exist": f"create it, or name another with {flag}",
         "permission denied": "let the database's owner grant it",
     }
-    return next((f"{remedy} ({text})" for sign, remedy in remedies.items() if sign in text), text)
+    signs = f"{getattr(cause, 'sqlite_errorname', '')} {text}"
+    return next((f"{remedy} ({text})" for sign, remedy in remedies.items() if sign in signs), text)
 
 
 def _first_line(text: str) -> str:

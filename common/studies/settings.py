@@ -11,10 +11,11 @@ FLAGS = {"task": "--task", "data": "--glue-dir", "checkpoint": "--checkpoint", "
 """Fields with a flag of their own, which says more than a value can."""
 FIELDS = {field.name: field for field in dataclasses.fields(RunConfig) if field.name not in (*FLAGS, "recipe")}
 """Fields that can be set, by name."""
-ANY = {"task": "MRPC", "data": "", "checkpoint": "", "batch_size": 1, "peak_learning_rate": 1e-5, "epochs": 1}
+ANY: dict[str, typing.Any] = {"task": "", "data": "", "checkpoint": "", "batch_size": 1, "peak_learning_rate": 1, "epochs": 1}
+"""The fields that a configuration needs, to check one value beside."""
 
 
-def parse_setting(text: str) -> tuple[str, object]:
+def parse_setting(text: str) -> tuple[str, typing.Any]:
     """Name and value of `dropout=0.2`.
 
     Raises:
@@ -50,7 +51,7 @@ def _divide(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _parse_value(name: str, text: str) -> object:
+def _parse_value(name: str, text: str) -> typing.Any:
     kinds = typing.get_args(FIELDS[name].type) or (FIELDS[name].type,)
     if text == "none" and type(None) in kinds:
         return None
