@@ -16,7 +16,17 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from stand_in import CHECKPOINT, CHECKPOINT_ROW, DATA, ENVIRONMENT, make_config, make_evaluation, make_result, plan
+from stand_in import (
+    CHECKPOINT,
+    CHECKPOINT_ROW,
+    DATA,
+    ENVIRONMENT,
+    ENVIRONMENT_ROW,
+    make_config,
+    make_evaluation,
+    make_result,
+    plan,
+)
 
 from common import UserError
 from common.store.owner import Owner
@@ -302,6 +312,17 @@ def test_pending_running_and_failed_runs_are_in_no_view(store, config, owner, sq
     store.fail(store.find_claim(config, 1, owner), owner, "no")
     for view in ("results", "cells", "curves"):
         assert sql(f"SELECT count(*) FROM {view}") == [(0,)]
+
+
+def test_environments_of_an_older_program_and_of_this_one_are_recorded_together(store, config, owner, sql):
+    """A result may have waited in the outbox while the program was updated."""
+    plan(store, [config], 2)
+    now = ENVIRONMENT_ROW | {"digest": "f" * 64, "code_digest": "a" * 64, "settings": "{}", "gpu": "NVIDIA H100"}
+    claims, _ = store.take([(config, 0), (config, 1)], 2, owner)
+    results = {claims[0]: make_result(), claims[1]: make_result(environment=now)}
+    assert store.record_all(results, owner) == []
+    assert sql("SELECT digest, code_digest, settings, gpu FROM environments ORDER BY digest") == [
+        ("e" * 64, None, None, None), ("f" * 64, "a" * 64, "{}", "NVIDIA H100")]
 
 
 # -- claims

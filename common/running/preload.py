@@ -4,7 +4,10 @@ Importing TensorFlow starts no threads of its own that a fork would lose; its ru
 """
 import os
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+from common.training.environment import choose_tensorflow_options, environment_row
+
+choose_tensorflow_options()
+environment_row(1)  # remembers the digest of the code as it is now, when it is imported
 _errors = os.dup(2)
 _silence = os.open(os.devnull, os.O_WRONLY)
 os.dup2(_silence, 2)

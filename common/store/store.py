@@ -235,7 +235,7 @@ class Store(Database):
             held = {(row.id, row.attempt) for row in _locked(connection, select(runs.c.id, runs.c.attempt).where(
                 runs.c.status == "running", runs.c.owner == str(owner)))}
             ours = [claim for claim in results if (claim.run, claim.attempt) in held]
-            schema.insert_new(connection, environments, [results[claim].environment for claim in ours])
+            schema.insert_new(connection, environments, [_environment_row(results[claim]) for claim in ours])
             finish = runs.update().where(runs.c.id == sa.bindparam("number"))
             for table, put in ((runs, finish), *((table, table.insert()) for table in (evaluations, measurements, outputs))):
                 new = [row for claim in ours for row in rows[claim][table]]
@@ -359,6 +359,11 @@ def _result_rows(claim: Claim, result: RunResult) -> dict[sa.Table, list[dict]]:
     digest = schema.digest_of({"config": claim.config.hash, "instance": claim.instance, **values}, rows)
     return {runs: [{"number": claim.run, **values, "owner": None, "finished_at": _now(), "digest": digest}], **rows,
             outputs: [_output_row(claim, output) for output in result.outputs]}
+
+
+def _environment_row(result: RunResult) -> dict:
+    """Every column; a result that an older program left in the outbox lacks some."""
+    return {column.name: result.environment.get(column.name) for column in environments.columns}
 
 
 def _output_row(claim: Claim, output: dict) -> dict:

@@ -31,7 +31,7 @@ def train_run(job: Job, report: Callable[[Progress], None] = lambda progress: No
       The curves and scores; a run whose loss is not finite ends early as diverged and has no scores.
     """
     began, cpu_began = time.monotonic(), time.process_time()
-    set_up_tensorflow(job.threads)
+    gpu = set_up_tensorflow(job.threads)
     task = TASKS[job.config.task]
     report(Progress(0, 0, "reading"))
     data = load_glue(task, job.data_folder, allow_other_rows=True)
@@ -43,7 +43,7 @@ def train_run(job: Job, report: Callable[[Progress], None] = lambda progress: No
     from common.training.trainer import Trainer  # imports TensorFlow, which has to be set up before
 
     trainer = Trainer(job, task, tokens)
-    result = RunResult(environment_row(job.threads))
+    result = RunResult(environment_row(job.threads, gpu))
     saved = SavedState(job, result.environment["digest"])
     _run_epochs(trainer, job.config, job.instance, tokens["train"], training, validation, result, saved, report)
     if not result.diverged:
