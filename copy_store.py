@@ -5,7 +5,7 @@
 
 TO gets what it lacks of FROM, all of it or nothing; FROM is only read. A run that both have finished with the same
 measurements is one run. Where they differ TO keeps its own, and the run is listed with both scores. To settle that, set the
-wrong one aside in its store (README, "Ask your own question") and copy that store into the other.
+wrong one aside in its store (docs/stores.md) and copy that store into the other.
 """
 import argparse
 import sys

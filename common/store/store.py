@@ -302,7 +302,7 @@ class Store(Database):
         if altered:
             raise UserError(f"{altered[0]} of {self.name} was changed after it was recorded"
                             + (f", and {len(altered) - 1} more were" if altered[1:] else "")
-                            + "; restore a copy of the store, or set such runs aside (README, \"Ask your own question\")")
+                            + "; restore a copy of the store, or set such runs aside (docs/stores.md)")
 
     def where_altered(self) -> list[str]:
         """Runs and configurations that are not what was recorded: a bit flipped, or somebody changed a number.
