@@ -3,7 +3,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from common.report.judging.rules import AT_THE_FLOOR, Question, Tested, is_at_the_floor, judge_family
+from common.report.judging.rules import AT_THE_FLOOR, Measured, Question, is_at_the_floor, judge_family
 from common.report.judging.verdict import Verdict
 from common.report.predictions import over_rows, read_correct
 from common.report.protocol import CLAIMS
@@ -33,7 +33,7 @@ def judge_batch_size(group: Group) -> list[Verdict]:
         claim, group, name, group.cells, missing, lambda cells, name=name: measure_slope(group, cells, name))])]
 
 
-def measure_slope(group: Group, cells: Sequence[Cell], evaluation_set: str) -> Tested:
+def measure_slope(group: Group, cells: Sequence[Cell], evaluation_set: str) -> Measured:
     """Slope of the score on log2 of the batch size over all runs."""
     x = [math.log2(cell.config.batch_size) for cell in cells for _ in cell.scored(evaluation_set)]
     effect = linear_trend(x, list_values(cells, evaluation_set))
@@ -41,7 +41,7 @@ def measure_slope(group: Group, cells: Sequence[Cell], evaluation_set: str) -> T
     beside = Ends(welch(*(list_values([cell], evaluation_set) for cell in (ends[0], ends[-1]))) if len(ends) > 1 else None,
                   linear_trend([math.log2(cell.config.batch_size) for cell in cells for _ in cell.last_validation(group.metric)],
                                [value for cell in cells for value in cell.last_validation(group.metric)]))
-    return Tested(tuple(cells), effect, AT_THE_FLOOR if is_at_the_floor(group, cells, evaluation_set) else "",
+    return Measured(tuple(cells), effect, AT_THE_FLOOR if is_at_the_floor(group, cells, evaluation_set) else "",
                 gain=len(cells), loss=linear_trend(x, list_values(cells, evaluation_set, "loss")), details=beside,
                 with_rows=slope_over_rows(group, cells, evaluation_set, effect, x, [0] * len(x)))
 

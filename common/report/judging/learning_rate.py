@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from common.report.judging.batch_size import list_values
-from common.report.judging.rules import AT_THE_FLOOR, Question, Tested, is_at_the_floor, judge_family
+from common.report.judging.rules import AT_THE_FLOOR, Measured, Question, is_at_the_floor, judge_family
 from common.report.judging.verdict import Verdict
 from common.report.predictions import over_rows, read_correct
 from common.report.protocol import CLAIMS, Claim
@@ -76,21 +76,21 @@ def find_gap(group: Group, cells: Sequence[Cell], evaluation_set: str) -> str:
 
 # -- the best rate
 
-def measure_best(group: Group, cells: Sequence[Cell], evaluation_set: str, named: tuple[float, ...]) -> Tested:
+def measure_best(group: Group, cells: Sequence[Cell], evaluation_set: str, named: tuple[float, ...]) -> Measured:
     """The best rate against every rate of the other side; the comparison whose interval reaches lowest is the effect."""
     ranked = sorted((cell for cell in cells if cell.scored(evaluation_set)),
                     key=lambda cell: -cell.interval(evaluation_set).mean)
     details = Ranking(tuple(ranked), named)
     sides = Counter(cell.config.peak_learning_rate in named for cell in ranked)
     if len(sides) < 2:
-        return Tested(tuple(ranked), gap="not both named and other rates have scored runs", details=details)
+        return Measured(tuple(ranked), gap="not both named and other rates have scored runs", details=details)
     inside = ranked[0].config.peak_learning_rate in named
     others = [cell for cell in ranked if (cell.config.peak_learning_rate in named) != inside]
     effects = [welch(list_values([ranked[0]], evaluation_set), list_values([other], evaluation_set)) for other in others]
     if None in effects:
-        return Tested(tuple(ranked), details=details)
+        return Measured(tuple(ranked), details=details)
     nearest, rival = min(zip(effects, others, strict=True), key=lambda pair: pair[0].low)
-    return Tested(tuple(ranked), nearest, find_gap(group, cells, evaluation_set),
+    return Measured(tuple(ranked), nearest, find_gap(group, cells, evaluation_set),
                 p=min(1.0, max(effect.p for effect in effects) * sides[inside]), inside=inside,
                 gain=gain_of_welch(nearest, (ranked[0], rival), evaluation_set),
                 loss=welch(list_values([ranked[0]], evaluation_set, "loss"), list_values([rival], evaluation_set, "loss")),
@@ -113,7 +113,7 @@ def contrast_over_rows(group: Group, cells: Sequence[Cell], evaluation_set: str,
 
 # -- the shift
 
-def measure_shift(group: Group, cells: Sequence[Cell], evaluation_set: str) -> Tested:
+def measure_shift(group: Group, cells: Sequence[Cell], evaluation_set: str) -> Measured:
     """Interaction of log2 batch size and log2 rate over the rates at which every batch size has two scored runs."""
     sizes = sorted({cell.config.batch_size for cell in cells})
     ready = [cell for cell in cells if len(cell.scored(evaluation_set)) > 1]
@@ -122,18 +122,18 @@ def measure_shift(group: Group, cells: Sequence[Cell], evaluation_set: str) -> T
     return measure_rectangle(group, [cell for cell in ready if cell.config.peak_learning_rate in rates], evaluation_set)
 
 
-def measure_rectangle(group: Group, cells: Sequence[Cell], evaluation_set: str) -> Tested:
+def measure_rectangle(group: Group, cells: Sequence[Cell], evaluation_set: str) -> Measured:
     """The interaction over a full rectangle of cells, by batch size and rate."""
     sizes = sorted({cell.config.batch_size for cell in cells})
     rates = sorted({cell.config.peak_learning_rate for cell in cells})
     cells = sorted(cells, key=lambda cell: (cell.config.batch_size, cell.config.peak_learning_rate))
     details = Rectangle(tuple(sizes), tuple(rates))
     if len(sizes) < 2 or len(rates) < 2:
-        return Tested(tuple(cells), details=details)
+        return Measured(tuple(cells), details=details)
     weights = interaction_weights(sizes, rates)
     effect = contrast([list_values([cell], evaluation_set) for cell in cells], weights)
     losses = [list_values([cell], evaluation_set, "loss") for cell in cells]
-    return Tested(tuple(cells), effect, find_gap(group, cells, evaluation_set), details=details,
+    return Measured(tuple(cells), effect, find_gap(group, cells, evaluation_set), details=details,
                 gain=gain_of_welch(effect, cells, evaluation_set) if effect else 1.0, loss=contrast(losses, weights),
                 with_rows=contrast_over_rows(group, cells, evaluation_set, effect, weights))
 
@@ -152,16 +152,16 @@ def _slope_weights(places: Sequence[float]) -> list[float]:
 
 # -- the better batch size
 
-def measure_best_accuracy(group: Group, cells: Sequence[Cell], evaluation_set: str) -> Tested:
+def measure_best_accuracy(group: Group, cells: Sequence[Cell], evaluation_set: str) -> Measured:
     """Smallest minus largest batch size, each at the rate that its validation scores choose."""
     sizes = sorted({cell.config.batch_size for cell in cells})
     chosen = [choose_by_validation(_of_size(cells, size), group.metric) for size in sizes[:1] + sizes[1:][-1:]]
     if len(chosen) < 2 or None in chosen:
-        return Tested(tuple(cells))
+        return Measured(())
     samples = [list_values([cell], evaluation_set) for cell in chosen]
     effect = welch(*samples) if all(samples) else None
     losses = [list_values([cell], evaluation_set, "loss") for cell in chosen]
-    return Tested(tuple(chosen), effect, find_gap(group, chosen, evaluation_set), details=Chosen(*chosen),
+    return Measured(tuple(chosen), effect, find_gap(group, chosen, evaluation_set), details=Chosen(*chosen),
                 gain=gain_of_welch(effect, chosen, evaluation_set) if effect else 1.0,
                 loss=welch(*losses) if all(losses) else None,
                 with_rows=contrast_over_rows(group, chosen, evaluation_set, effect, (1, -1)))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from common.report.judging.batch_size import list_values, slope_over_rows
 from common.report.judging.learning_rate import find_gap, measure_rectangle
-from common.report.judging.rules import Question, Tested, judge_family
+from common.report.judging.rules import Measured, Question, judge_family
 from common.report.judging.verdict import Verdict
 from common.report.protocol import CLAIMS
 from common.report.results import Cell, Group, Results
@@ -48,14 +48,14 @@ def _ask(group: Group, name: str) -> list[Question]:
                                  lambda cells: measure_rectangle(group, find_rectangle(cells, name), name))]
 
 
-def measure_curve(group: Group, cells: Sequence[Cell], evaluation_set: str, power: float) -> Tested:
+def measure_curve(group: Group, cells: Sequence[Cell], evaluation_set: str, power: float) -> Measured:
     """Slope of the score on log2 of the batch size among runs of equal rate / batch size to this power."""
     cells = [cell for cell in cells if cell.scored(evaluation_set)]
     runs = [cell for cell in cells for _ in cell.scored(evaluation_set)]
     scales, x = [find_scale(cell, power) for cell in runs], [math.log2(cell.config.batch_size) for cell in runs]
     effect = slope_within(scales, x, list_values(cells, evaluation_set)) if runs else None
     losses = list_values(cells, evaluation_set, "loss")
-    return Tested(tuple(cells), effect, find_gap(group, cells, evaluation_set) or ("" if effect else NO_SHARED_SCALE),
+    return Measured(tuple(cells), effect, find_gap(group, cells, evaluation_set) or ("" if effect else NO_SHARED_SCALE),
                 gain=len(cells), loss=slope_within(scales, x, losses) if losses else None,
                 with_rows=slope_over_rows(group, cells, evaluation_set, effect, x, scales))
 

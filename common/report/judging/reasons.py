@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from common.inputs.batches import count_training_rows
 from common.report.comparisons import Comparison
-from common.report.judging.rules import AT_THE_FLOOR, NO_SPREAD, Question, Tested, is_at_the_floor, judge_family
+from common.report.judging.rules import AT_THE_FLOOR, NO_SPREAD, Measured, Question, is_at_the_floor, judge_family
 from common.report.judging.verdict import Verdict
 from common.report.predictions import SearchCheck, check_search, over_rows, read_correct
 from common.report.protocol import CLAIMS, Claim
@@ -46,7 +46,7 @@ def _ask(comparison: Comparison, condition: str, evaluation_set: str) -> Questio
     claim = CLAIMS[f"why_{condition}"]
     cells = {cell.config.hash: cell for cell in (*as_is.values(), *then.values())}
 
-    def measure(chosen: tuple[Cell, ...]) -> Tested:
+    def measure(chosen: tuple[Cell, ...]) -> Measured:
         return measure_reason(comparison.group, condition, _keep(as_is, chosen), _keep(then, chosen), evaluation_set)
 
     return Question(claim, comparison.group, evaluation_set, tuple(cells.values()), _count_missing(claim, as_is, then),
@@ -65,13 +65,13 @@ def _count_missing(claim: Claim, as_is: Line, then: Line) -> int:
     return len(sizes - set(as_is)) + len(sizes - set(then)) - shared
 
 
-def measure_reason(group: Group, condition: str, as_is: Line, then: Line, evaluation_set: str) -> Tested:
+def measure_reason(group: Group, condition: str, as_is: Line, then: Line, evaluation_set: str) -> Measured:
     """Slope under the condition minus half of the slope as is, paired by instance."""
     finding = find_out(condition, as_is, then, evaluation_set)
     advantage = mean_effect(find_out("as_is", as_is, as_is, evaluation_set).slopes[0] or [0.0])
     used = [line[size] for line in (as_is, then) for size in finding.sizes]
     cells = tuple({cell.config.hash: cell for cell in used}.values())
-    return Tested(cells, finding.left, _find_gap(group, as_is, advantage, finding, evaluation_set), details=finding,
+    return Measured(cells, finding.left, _find_gap(group, as_is, advantage, finding, evaluation_set), details=finding,
                 smallest=abs(advantage.estimate) / 4 if advantage else None,
                 loss=find_out(condition, as_is, then, evaluation_set, "loss").left,
                 with_rows=_over_rows(group, finding, as_is, then, evaluation_set))

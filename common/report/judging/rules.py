@@ -14,7 +14,7 @@ AT_THE_FLOOR = "no cell has an interval above the majority class"
 
 
 @dataclass(frozen=True)
-class Tested:
+class Measured:
     """What the test of one claim found over one choice of cells."""
 
     cells: tuple[Cell, ...]
@@ -41,7 +41,7 @@ class Tested:
         return self.effect.p if self.p is None else self.p
 
 
-Measure = Callable[[tuple[Cell, ...]], Tested]
+Measure = Callable[[tuple[Cell, ...]], Measured]
 """Tests a claim on those of its cells that are given."""
 
 
@@ -136,14 +136,14 @@ class Decision:
     corrected: float | None
 
 
-def decide(claims: Sequence[Claim], tests: Sequence[Tested]) -> list[Decision]:
+def decide(claims: Sequence[Claim], tests: Sequence[Measured]) -> list[Decision]:
     """The outcome of each claim of a family; a test without an effect counts as one with p = 1."""
     corrected = holm([1.0 if test.gap or test.p_value is None else test.p_value for test in tests])
     margins = holm([_margin(claim, test) for claim, test in zip(claims, tests, strict=True)])
     return [_decide(*each) for each in zip(claims, tests, corrected, margins, strict=True)]
 
 
-def _margin(claim: Claim, test: Tested) -> float:
+def _margin(claim: Claim, test: Measured) -> float:
     """p value against the smallest effect that matters: for a direction in that direction, for equality on both sides."""
     if test.gap or test.effect is None or claim.rule not in (Rule.MORE, Rule.LESS, Rule.EQUAL):
         return 1.0
@@ -152,7 +152,7 @@ def _margin(claim: Claim, test: Tested) -> float:
     return max(p_against(test.effect, end) for end in ends[claim.rule]) if inside else 1.0
 
 
-def _decide(claim: Claim, test: Tested, corrected: float, margin: float) -> Decision:
+def _decide(claim: Claim, test: Measured, corrected: float, margin: float) -> Decision:
     if test.gap or test.p_value is None:
         return Decision(Outcome.UNDECIDED, test.gap or NO_SPREAD, None)
     is_clear, is_small = corrected < LEVEL, margin < LEVEL
@@ -168,7 +168,7 @@ def _decide(claim: Claim, test: Tested, corrected: float, margin: float) -> Deci
     return Decision(Outcome.UNDECIDED, _say_undecided(claim), corrected)
 
 
-def _agrees(claim: Claim, test: Tested) -> bool:
+def _agrees(claim: Claim, test: Measured) -> bool:
     """Whether the estimate points the way of the claim."""
     if claim.rule == Rule.WINNER:
         return test.inside
@@ -183,7 +183,9 @@ def _say_undecided(claim: Claim) -> str:
                 claim.rule, "no effect and one that matters are both possible")
 
 
-def _conclude(question: Question, test: Tested, found: Decision, checked: Decision, left_out: set[str], level: float) -> Verdict:
+def _conclude(question: Question, test: Measured, found: Decision, checked: Decision, left_out: set[str],
+              level: float) -> Verdict:
+    """The verdict, from the test with all cells, the decision without the collapsed ones, and the level of `find_needed`."""
     group, name = question.group, question.evaluation_set
     scored = [run for cell in test.cells for run in cell.scored_runs(name)]
     collapsed = tuple(question.name_cell(cell) for cell in question.cells if cell.config.hash in left_out)
@@ -210,7 +212,7 @@ def was_seen(run: Run, group: Group) -> bool:
 
 # -- what would decide
 
-def find_needed(question: Question, test: Tested, level: float) -> Needed | None:
+def find_needed(question: Question, test: Measured, level: float) -> Needed | None:
     """Instances, runs and hours that see the smallest effect that matters; None where there is no spread to tell it from.
 
     Where the runs that are there were enough to see that effect, the true one lies between: half of it is to be seen then.
@@ -230,11 +232,11 @@ def find_needed(question: Question, test: Tested, level: float) -> Needed | None
     return find_cost(question, smallest, instances, test.cells)
 
 
-def _count_instances(test: Tested, present: int, size: float, level: float) -> int | None:
+def _count_instances(test: Measured, present: int, size: float, level: float) -> int | None:
     return count_instances(test.effect, present, test.gain, size, level=level, power=POWER, most=MOST_INSTANCES)
 
 
-def _count_levels(test: Tested, present: int, size: float, level: float) -> int | None:
+def _count_levels(test: Measured, present: int, size: float, level: float) -> int | None:
     return count_levels(size, level=level, power=POWER, most=MOST_INSTANCES)
 
 

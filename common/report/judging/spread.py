@@ -1,7 +1,7 @@
 """How much of the spread between runs comes from the head's initial values, and how much from data order?"""
 from collections.abc import Sequence
 
-from common.report.judging.rules import NO_SPREAD, Question, Tested, equals_majority, has_majority, judge_family
+from common.report.judging.rules import NO_SPREAD, Measured, Question, equals_majority, has_majority, judge_family
 from common.report.judging.verdict import Verdict
 from common.report.protocol import CLAIMS
 from common.report.results import Cell, Group
@@ -26,15 +26,15 @@ def name_order(cell: Cell) -> str:
     return f"order {cell.config.order}"
 
 
-def measure_factor(group: Group, cells: Sequence[Cell], evaluation_set: str, part: str) -> Tested:
+def measure_factor(group: Group, cells: Sequence[Cell], evaluation_set: str, part: str) -> Measured:
     """The F test of heads or orders over the table of scores."""
     heads, _, table = find_table(cells, evaluation_set)
     found = cross(table) if table else None
     scored = tuple(cell for cell in cells if cell.scored(evaluation_set))
     is_flat = has_majority(group, evaluation_set) and all(equals_majority(group, cell, evaluation_set) for cell in scored)
     if found is None or is_flat:
-        return Tested(scored, gap=f"{NO_SPREAD}, heads {len(heads)}, orders {len(scored)}")
-    return Tested(scored, p=(found.rows if part == "head" else found.columns).p, details=found)
+        return Measured(scored, gap=f"{NO_SPREAD}, heads {len(heads)}, orders {len(scored)}")
+    return Measured(scored, p=(found.rows if part == "head" else found.columns).p, details=found)
 
 
 def find_table(cells: Sequence[Cell], evaluation_set: str) -> tuple[list[int], list[int], list[list[float]]]:
