@@ -10,6 +10,7 @@ import sys
 import tempfile
 import threading
 import traceback
+import types
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from multiprocessing.connection import wait
@@ -59,7 +60,7 @@ class FreshProcesses(Executor):
         with tempfile.NamedTemporaryFile(suffix=".log") as log:
             receiver, sender = self._context.Pipe(duplex=False)
             process = self._context.Process(target=_child, args=(sender, log.name, function, argument))
-            process.start()
+            _start(process)
             self._processes.add(process)
             if self._stopped:
                 process.kill()
@@ -84,6 +85,20 @@ class FreshProcesses(Executor):
                 return content[0]
             else:
                 raise WorkerError(*content)
+
+
+_starting = threading.Lock()
+
+
+def _start(process: multiprocessing.Process) -> None:
+    """Starts a process that does not import the main module, as multiprocessing has it: a script that trains at its top level,
+    without `if __name__ == "__main__"`, would run again in each."""
+    with _starting:
+        main, sys.modules["__main__"] = sys.modules["__main__"], types.ModuleType("__main__")
+        try:
+            process.start()
+        finally:
+            sys.modules["__main__"] = main
 
 
 def path_to_this_program() -> str:
