@@ -62,14 +62,11 @@ class RunOptions:
         return Path(self.cache) if self.cache else cache_dir()
 
     def count_workers(self) -> int:
-        """Runs at a time: as asked for, as a local cluster has workers, or as cores carry them, and memory at 1.5 GB each."""
-        import psutil
-
-        from common.training.environment import count_cores
+        """Runs at a time: as asked for, as a local cluster has workers, or as the machine carries."""
+        from common.training.machine import runs_at_a_time
 
         _, is_local, number = (self.cluster or "").partition("local:")
-        carried = min(count_cores() // self.threads, int(psutil.virtual_memory().available / 1.5e9))
-        return self.workers or (int(number) if is_local else max(1, carried))
+        return self.workers or (int(number) if is_local else runs_at_a_time(self.threads))
 
 
 def make_options(**given) -> RunOptions:
