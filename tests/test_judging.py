@@ -109,6 +109,9 @@ def test_runs_that_had_been_looked_at_are_counted():
     cells = [make_cell([0.76 + each for each in WOBBLE], batch_size=size, task="SNLI") for size in SIZES]
     (verdict,) = judge_batch_size(make_group(cells, task="SNLI"))
     assert verdict.seen == 5  # instance 0 of each
+    # the three others of each cell: the same means up to a shift, so the same slope
+    assert (verdict.later.n, verdict.later.estimate) == (15, pytest.approx(verdict.effect.estimate))
+    assert judge_sizes(-0.01).later is judge_sizes(-0.01, finished_at="2026").later is None
 
 
 def test_the_loss_is_the_secondary_outcome():
@@ -154,6 +157,7 @@ def test_rows_widen_the_interval_where_predictions_were_kept():
     assert verdict.outcome == SUPPORTED
     assert verdict.with_rows.estimate == verdict.effect.estimate
     assert verdict.effect.high < 0 < verdict.with_rows.high
+    assert verdict.reason == "on other rows it may be otherwise: the interval over instances and rows together holds 0"
     # only the sixth row differs: weights (x - 3.8) / 14.8 of batch 2, 8 and 16 add up to -3.4 / 14.8, the others to 3.4 / 14.8
     assert verdict.with_rows.error == pytest.approx(3.4 / 14.8 / 8, rel=0.02)
 
@@ -277,6 +281,17 @@ def test_reasons_are_supported_contradicted_or_undecided():
     # what matters is a quarter of the slope as is, and four instances with this wobble cannot see that
     assert found["linear"].needed.smallest == pytest.approx(0.0025)
     assert found["linear"].needed.instances > 4
+
+
+def test_a_reason_is_estimated_from_later_instances_alone():
+    comparison = make_comparison({name: SLOPES[name] for name in ("as_is", "same_steps")})
+    for line in comparison.lines.values():
+        for cell in line.values():
+            cell.runs[0].finished_at = "2026-11-25T21:00:00+00:00"
+    found = reasons(comparison)["same_steps"]
+    assert (found.outcome, found.seen, found.scored) == (SUPPORTED, 9, 36)
+    # 0.005 and half of a wobble of -0.1, 0.1 and 0.3 thousandths
+    assert (found.later.n, found.later.estimate) == (3, pytest.approx(0.00505))
 
 
 def test_nothing_to_explain_where_small_batches_do_not_do_better():

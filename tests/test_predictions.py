@@ -13,8 +13,9 @@ from common.report.predictions import (
     read_correct,
     vote,
 )
-from common.report.results import Cell, Digits, Group, Run
+from common.report.results import Cell, Digits, Group, Run, read_results
 from common.report.statistics import Effect, mean_effect
+from common.store.schema import digest_of_output, labels, outputs
 from common.studies.config import RunConfig
 
 
@@ -27,25 +28,25 @@ class Score:
         self.score = self.accuracy = score
 
 
-def make_cell(predictions, labels="1111", rate=2e-5):
+def make_cell(predictions, right="1111", rate=2e-5):
     """A cell with a run for each string of predicted classes."""
     config = RunConfig(task="MRPC", data="d", checkpoint="c", batch_size=8, peak_learning_rate=rate, epochs=5)
     runs = []
     for instance, digits in enumerate(predictions):
-        score = sum(a == b for a, b in zip(digits, labels, strict=True)) / len(labels)
+        score = sum(a == b for a, b in zip(digits, right, strict=True)) / len(right)
         runs.append(Run(config.hash, instance, "done", None, None, None, None, outputs={"dev": Digits(1, digits.encode())},
                         evaluations={"dev": Score(score)}))
     return Cell(config, len(runs), tuple(runs))
 
 
-def make_group(*cells, labels="1111"):
-    return Group("g", "mini", None, "MRPC", {}, {}, cells, {"dev": Digits(1, labels.encode())})
+def make_group(*cells, right="1111"):
+    return Group("g", "mini", None, "MRPC", {}, {}, cells, {"dev": Digits(1, right.encode())})
 
 
 def test_right_and_wrong_by_run_and_row():
     cell = make_cell(["1110", "1010"])
     assert read_correct(make_group(cell), cell, "dev").tolist() == [[1, 1, 1, 0], [1, 0, 1, 0]]
-    assert read_correct(make_group(cell, labels="11111"), cell, "dev") is None
+    assert read_correct(make_group(cell, right="11111"), cell, "dev") is None
     assert read_correct(Group("g", "mini", None, "MRPC", {}, {}, (cell,)), cell, "dev") is None
     cell.runs[1].outputs.clear()
     assert read_correct(make_group(cell), cell, "dev") is None
@@ -103,6 +104,18 @@ def test_agreement_of_a_cell():
     assert found.churn == pytest.approx((1 + 1 + 2) / 12)
 
 
+def test_what_a_store_holds_is_read_with_its_runs(fill):
+    config = fill.plan("bs_mrpc", fill.checkpoint("mini"), "MRPC", 2)
+    fill.insert(labels, data=config.data, set_name="dev", width=1, content=b"1100")
+    for instance, digits in enumerate((b"1111", b"0100")):
+        run = fill.finish(config, instance, 0.5 + instance / 4)
+        fill.insert(outputs, run=run, evaluation_set="dev", width=1, content=digits,
+                    digest=digest_of_output(config.hash, instance, {"evaluation_set": "dev", "width": 1, "content": digits}))
+    (group,) = read_results(fill.store).groups("bs_mrpc", ("batch_size",), {"task": "MRPC", "epochs": 5})
+    found = measure_agreement(group, group.cells[0], "dev")
+    assert (found.churn, found.accuracy, found.ensemble, found.no_run_right, found.every_run_right) == (0.75, 0.625, 0.75, 0, 1)
+
+
 def test_values_of_a_regression_are_no_classes():
     cell = make_cell(["1110", "1010"])
     for run in cell.runs:
@@ -113,7 +126,7 @@ def test_values_of_a_regression_are_no_classes():
 def test_how_well_a_split_chooses():
     # the better candidate is right on 12 of 20 rows, the other on 8 others: a split of one row finds the better in 12 of 20
     better, other = make_cell(["1" * 12 + "0" * 8], "1" * 20), make_cell(["0" * 12 + "1" * 8], "1" * 20, rate=4e-5)
-    group = make_group(better, other, labels="1" * 20)
+    group = make_group(better, other, right="1" * 20)
     check = check_search(group, [better, other], 1, better, 1, "dev")
     assert check.error == pytest.approx(math.sqrt(0.6 * 0.4))
     assert check.other == pytest.approx(0.4, abs=0.03)

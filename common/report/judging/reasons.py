@@ -54,8 +54,8 @@ def _ask(comparison: Comparison, condition: str, evaluation_set: str) -> Questio
 
 
 def _keep(line: Line, cells: Sequence[Cell]) -> Line:
-    kept = {cell.config.hash for cell in cells}
-    return {size: cell for size, cell in line.items() if cell.config.hash in kept}
+    kept = {cell.config.hash: cell for cell in cells}
+    return {size: kept[cell.config.hash] for size, cell in line.items() if cell.config.hash in kept}
 
 
 def _count_missing(claim: Claim, as_is: Line, then: Line) -> int:

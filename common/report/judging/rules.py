@@ -9,6 +9,7 @@ from common.report.results import Cell, Group, Run
 from common.report.statistics import Effect, count_instances, count_levels, holm, p_against
 from common.studies.names import show_rate
 
+ON_OTHER_ROWS = "on other rows it may be otherwise: the interval over instances and rows together holds 0"
 NO_SPREAD = "there are too few runs, or there is no spread to test against"
 AT_THE_FLOOR = "no cell has an interval above the majority class"
 
@@ -42,7 +43,7 @@ class Measured:
 
 
 Measure = Callable[[tuple[Cell, ...]], Measured]
-"""Tests a claim on those of its cells that are given."""
+"""Tests a claim on the cells that are given: some of its own, or these with some of their runs."""
 
 
 def name_cell(cell: Cell) -> str:
@@ -194,6 +195,8 @@ def _conclude(question: Question, test: Measured, found: Decision, checked: Deci
                       seen=sum(was_seen(run, group) for run in scored), reason=found.reason, collapsed=collapsed,
                       diverged=sum(len(cell.where_status("diverged")) for cell in question.cells),
                       details=test.details)
+    if 0 < verdict.seen < len(scored):
+        verdict = dataclasses.replace(verdict, later=question.measure(leave_out_seen(question)).effect)
     if not question.is_complete:
         reason = f"{sum(len(cell.ended) for cell in question.cells)} of {question.planned} planned runs are in"
         return dataclasses.replace(verdict, outcome=Outcome.SO_FAR, corrected=None, reason=reason)
@@ -202,7 +205,19 @@ def _conclude(question: Question, test: Measured, found: Decision, checked: Deci
                                    reason=f"the outcome hangs on collapsed cells: {', '.join(collapsed)}")
     if found.outcome == Outcome.UNDECIDED and not test.gap:
         return dataclasses.replace(verdict, needed=find_needed(question, test, level))
+    if found.outcome != Outcome.UNDECIDED and not found.reason and _holds_0(test.with_rows):
+        return dataclasses.replace(verdict, reason=ON_OTHER_ROWS)
     return verdict
+
+
+def _holds_0(effect: Effect | None) -> bool:
+    return effect is not None and effect.low <= 0 <= effect.high
+
+
+def leave_out_seen(question: Question) -> tuple[Cell, ...]:
+    """The question's cells with the runs that nobody had looked at."""
+    return tuple(dataclasses.replace(cell, runs=tuple(run for run in cell.runs if not was_seen(run, question.group)))
+                 for cell in question.cells)
 
 
 def was_seen(run: Run, group: Group) -> bool:

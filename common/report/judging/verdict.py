@@ -61,6 +61,8 @@ class Verdict:
     """Runs that the protocol, or whoever asked for more, planned for it."""
     seen: int = 0
     """Scored runs that had been looked at before the protocol was written."""
+    later: Effect | None = None
+    """The same estimate from the other runs alone, where some but not all had been looked at; None, too, where they are few."""
     reason: str = ""
     """One plain sentence without Markdown: why it is undecided or so far; else what the verdict rests on, or nothing."""
     needed: Needed | None = None
