@@ -131,17 +131,18 @@ def test_a_missing_glue_folder(call, tmp_path):
 
 
 def test_a_missing_task_folder(call, inputs):
-    is_refused(call("--task", "RTE"),
-               f"there is no folder {inputs}/glue/RTE (complete tasks there: MRPC); add the files, or leave --glue-dir "
-               "out to fetch them")
+    is_refused(call("--task", "RTE", BERT_GLUE_OFFLINE="1"),
+               f"RTE is not in {inputs}/glue (complete tasks there: MRPC), and RTE.zip cannot be fetched from "
+               "https://dl.fbaipublicfiles.com/glue/data/RTE.zip: BERT_GLUE_OFFLINE forbids it; give it with --glue-dir FOLDER, "
+               "or set BERT_GLUE_MIRROR to the folder or address where it is")
 
 
 def test_a_missing_split(call, tmp_path):
     write_mrpc(tmp_path / "glue")
     (tmp_path / "glue" / "MRPC" / "dev.tsv").unlink()
     is_refused(call("--glue-dir", tmp_path / "glue"),
-               f"missing split dev.tsv in {tmp_path}/glue/MRPC (complete tasks there: none); add the files, or leave "
-               "--glue-dir out to fetch them")
+               f"missing split dev.tsv in {tmp_path}/glue/MRPC (complete tasks there: none); add the file (dev.tsv, dev.tsv.gz, "
+               "validation-*.parquet, validation.arrow or validation.jsonl), or leave --glue-dir out to fetch them")
 
 
 def test_a_malformed_row(call, tmp_path):
@@ -244,8 +245,8 @@ def test_a_folder_to_keep_that_cannot_be_made(call):
 
 def test_predictions_need_the_test_set(call, inputs, tmp_path):
     is_refused(call("--predict-test", "predictions"),
-               f"MRPC has no test.tsv in {inputs}/glue/MRPC, of which predictions are wanted; add the file or leave "
-               "--predict-test out")
+               f"MRPC has no test.tsv in {inputs}/glue/MRPC, which --predict-test needs; add the file (test.tsv, test.tsv.gz, "
+               "test-*.parquet, test.arrow or test.jsonl) or leave --predict-test out")
     write_mrpc(tmp_path / "glue")
     (tmp_path / "glue" / "MRPC" / "test.tsv").write_text("index\t#1 ID\t#2 ID\t#1 String\t#2 String\n0\t1\t2\ta\n")
     is_refused(call("--glue-dir", tmp_path / "glue", "--predict-test", "predictions"),

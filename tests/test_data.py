@@ -1,4 +1,5 @@
 """From the bytes of GLUE files to rows, splits and batches: nothing is lost, and what is wrong is named."""
+import dataclasses
 import random
 import threading
 from collections import Counter
@@ -154,7 +155,7 @@ def test_a_long_bad_line_is_shown_in_part(tmp_path):
 def test_an_unreadable_file_is_no_traceback(tmp_path):
     (tmp_path / "train.tsv").symlink_to("/proc/self/mem")  # reading it fails, even for root
     with pytest.raises(UserError,
-                       match=r"train\.tsv cannot be read \(.+\); mend that or give another folder with --glue-dir"):
+                       match=r"train\.tsv cannot be read \(.+\); fix that or give another folder with --glue-dir"):
         read_examples(TASKS["SST-2"], tmp_path / "train.tsv")
 
 
@@ -211,15 +212,27 @@ def test_one_row_too_few_in_the_evaluation_set_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"dev\.tsv has 70 rows where the official file has 71"):
         load_glue(TASKS["WNLI"], tmp_path)
     write_task(tmp_path, dev=header + 71 * "0\ta\tb\t1\n")
-    assert len(load_glue(TASKS["WNLI"], tmp_path).sets["dev"]) == 71
+    unpinned = dataclasses.replace(TASKS["WNLI"], digest=None)
+    assert len(load_glue(unpinned, tmp_path).sets["dev"]) == 71
+
+
+def test_as_many_rows_as_the_official_ones_are_not_enough_where_their_digest_is_known(tmp_path):
+    header = "index\tsentence1\tsentence2\tlabel\n"
+    write_task(tmp_path, train=header + 635 * "0\ta\tb\t1\n", dev=header + 71 * "0\ta\tb\t1\n")
+    with pytest.raises(UserError) as refusal:
+        load_glue(TASKS["WNLI"], tmp_path)
+    assert str(refusal.value) == (f"the files in {tmp_path} have as many rows as the official ones of WNLI, but not the same "
+                                  "rows; fetch them again, or pass --allow-other-rows to study other data")
+    assert len(load_glue(TASKS["WNLI"], tmp_path, allow_other_rows=True).sets["dev"]) == 71
 
 
 def test_a_missing_split_is_named(tmp_path):
     write_task(tmp_path, train=MNLI, dev_matched=MNLI)
     with pytest.raises(UserError) as refusal:
         load_glue(TASKS["MNLI"], tmp_path, allow_other_rows=True)
-    assert str(refusal.value) == (f"MNLI has no dev_mismatched.tsv in {tmp_path}; add the file or give another folder "
-                                  "with --glue-dir")
+    assert str(refusal.value) == (f"MNLI has no dev_mismatched.tsv in {tmp_path}; add the file (dev_mismatched.tsv, "
+                                  "dev_mismatched.tsv.gz, validation_mismatched-*.parquet, validation_mismatched.arrow or "
+                                  "validation_mismatched.jsonl) or give another folder with --glue-dir")
 
 
 def test_the_digest_is_that_of_the_rows_and_not_of_the_files(tmp_path):

@@ -949,11 +949,8 @@ def test_a_folder_of_the_user(tmp_path, cache):
     assert glue.get_glue_folder(TASKS["RTE"], folder, cache) == tmp_path / "glue" / "RTE"
     assert glue.get_glue_folder(TASKS["SNLI"], folder, cache) == tmp_path / "glue" / "SNLI"
     assert error_of(glue.get_glue_folder, TASKS["QNLI"], folder, cache) == (
-        f"missing split train.tsv in {folder}/QNLI (complete tasks there: SNLI, RTE, WNLI); add the files, or leave "
-        "--glue-dir out to fetch them")
-    assert error_of(glue.get_glue_folder, TASKS["MRPC"], folder, cache) == (
-        f"there is no folder {folder}/MRPC (complete tasks there: SNLI, RTE, WNLI); add the files, or leave --glue-dir "
-        "out to fetch them")
+        f"missing split train.tsv in {folder}/QNLI (complete tasks there: SNLI, RTE, WNLI); add the file (train.tsv, "
+        "train.tsv.gz, train-*.parquet, train.arrow or train.jsonl), or leave --glue-dir out to fetch them")
     assert error_of(glue.get_glue_folder, TASKS["MRPC"], folder + "x", cache) == (
         f"there is no folder {folder}x; --glue-dir takes a folder with a subfolder for each GLUE task")
     assert files_in(cache) == []

@@ -6,10 +6,11 @@ cache folder, glue/<task>-<first digits of the SHA-256>/ with train.tsv, dev.tsv
 from pathlib import Path
 
 from common import UserError
-from common.files import make_once, new_folder
+from common.files import make_once, new_folder, sha256_of
 from common.inputs.archives import unpack
 from common.inputs.download import Source, disk_errors_told, download
-from common.studies.tasks import TASKS, Task
+from common.inputs.layouts import find_complete_tasks, find_missing, find_task_folder, name_forms
+from common.studies.tasks import Task
 
 _GLUE = "https://dl.fbaipublicfiles.com/glue/data/"
 _SENTEVAL = "https://dl.fbaipublicfiles.com/senteval/senteval_data/"
@@ -45,27 +46,70 @@ _GLUE_BY_HAND = "--glue-dir FOLDER"
 
 @disk_errors_told()
 def get_glue_folder(task: Task, glue_dir: str | None, cache: Path) -> Path:
-    """A folder with the task's train.tsv, dev.tsv (dev_matched.tsv, ...) and, where it is published, test.tsv.
+    """A folder with the task's files: the user's, else one in the cache, made of the official files.
+
+    Official files that the user's folder holds (`RTE.zip`, `mrpc_dev_ids.tsv`) are used, the others are fetched.
 
     Args:
       task: the task.
-      glue_dir: the user's folder with a subfolder for each task, or None to fetch the official files once.
+      glue_dir: the user's folder, in one of the layouts of `common.inputs.layouts`; None: there is none.
       cache: the cache folder.
 
     Raises:
-      UserError: the folder or a file in it is missing, or the files cannot be fetched.
+      UserError: there is no such folder, a file in it is missing, or the files cannot be fetched.
     """
-    if glue_dir is not None:
-        return _check_glue_folder(task, Path(glue_dir).expanduser())
+    given = Path(glue_dir).expanduser() if glue_dir is not None else None
+    folder = find_glue_folder(task, glue_dir, cache)
+    if folder:
+        return folder
     if task.name not in SOURCES:
         raise UserError(f"{task.name} has no address to fetch it from; give a folder that has it with {_GLUE_BY_HAND}")
-    sources = SOURCES[task.name]
-    folder = cache / "glue" / f"{task.name}-{sources[0].sha256[:12]}"
-    if folder.is_dir():
-        return folder
-    files = [download(source, cache, _GLUE_BY_HAND) for source in sources]
+    try:
+        files = [_find_by_hand(source, task, given) or download(source, cache, _GLUE_BY_HAND) for source in SOURCES[task.name]]
+    except UserError as error:
+        where = f"{task.name} is not in {given} (complete tasks there: {_name_complete(given)}), and " if given else ""
+        raise UserError(f"{where}{error}") from None
+    folder = _cached_folder(task, cache)
     make_once(folder, lambda: _fill_folder(task, files, folder))
     return folder
+
+
+def find_glue_folder(task: Task, glue_dir: str | None, cache: Path) -> Path | None:
+    """As `get_glue_folder`, but None where something would have to be fetched or unpacked.
+
+    Raises:
+      UserError: the user's folder is missing, or holds the task in part.
+    """
+    if glue_dir is not None:
+        given = Path(glue_dir).expanduser()
+        if not given.is_dir():
+            raise UserError(f"there is no folder {given}; --glue-dir takes a folder with a subfolder for each GLUE task")
+        folder = find_task_folder(task, given)
+        missing = find_missing(task, folder) if folder else []
+        if folder and not missing:
+            return folder
+        if len(missing) <= len(task.evaluation_rows) and missing:
+            raise UserError(f"missing split {missing[0]}.tsv in {folder} (complete tasks there: {_name_complete(given)}); add "
+                            f"the file ({name_forms(missing[0])}), or leave --glue-dir out to fetch them")
+    folder = _cached_folder(task, cache) if task.name in SOURCES else None
+    return folder if folder and folder.is_dir() else None
+
+
+def _cached_folder(task: Task, cache: Path) -> Path:
+    return cache / "glue" / f"{task.name}-{SOURCES[task.name][0].sha256[:12]}"
+
+
+def _name_complete(glue_dir: Path) -> str:
+    return ", ".join(find_complete_tasks(glue_dir)) or "none"
+
+
+def _find_by_hand(source: Source, task: Task, given: Path | None) -> Path | None:
+    """The official file in the user's folder or the task's one there."""
+    folders = [folder for folder in (given, given and find_task_folder(task, given)) if folder]
+    path = next((folder / name for folder in folders for name in source.names if (folder / name).is_file()), None)
+    if path and sha256_of(path) != source.sha256:
+        raise UserError(f"{path} is not the official file: its SHA-256 is another; fetch it again, or remove it")
+    return path
 
 
 def _fill_folder(task: Task, files: list[Path], folder: Path) -> None:
@@ -74,24 +118,6 @@ def _fill_folder(task: Task, files: list[Path], folder: Path) -> None:
             _divide_mrpc(*files, new)
         else:
             _unpack_task(task, *files, new)
-
-
-def _check_glue_folder(task: Task, glue_dir: Path) -> Path:
-    folder = glue_dir / task.name
-    if not glue_dir.is_dir():
-        raise UserError(f"there is no folder {glue_dir}; --glue-dir takes a folder with a subfolder for each GLUE task")
-    missing = _missing_files(task, folder)
-    if missing:
-        problem = f"missing split {missing[0]} in {folder}" if folder.is_dir() else f"there is no folder {folder}"
-        ready = [name for name, other in TASKS.items() if not _missing_files(other, glue_dir / name)]
-        raise UserError(f"{problem} (complete tasks there: {', '.join(ready) or 'none'}); add the files, or leave "
-                        "--glue-dir out to fetch them")
-    return folder
-
-
-def _missing_files(task: Task, folder: Path) -> list[str]:
-    return [f"{name}.tsv" for name in ("train", *task.evaluation_rows)
-            if not any((folder / file).is_file() for file in (f"{name}.tsv", task.aliases.get(name, f"{name}.tsv")))]
 
 
 def _unpack_task(task: Task, archive: Path, folder: Path) -> None:

@@ -1,6 +1,8 @@
 """From the files of a task to its rows: labels and texts, and the digest of all of them."""
 import hashlib
 import math
+import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from common import UserError
+from common.inputs.layouts import find_files, find_test_files, name_forms
+from common.inputs.tables import is_table, read_bytes, read_labels_of, read_table, read_texts_of
 from common.studies.tasks import Task
+
+_CSV_QUOTED = re.compile(r'"(?:[^"]|"")*"')
 
 
 @dataclass(frozen=True)
@@ -39,8 +45,6 @@ class GlueData:
 
     def label_rows(self) -> list[dict]:
         """The labels of every evaluation set as the store keeps them."""
-        from common.inputs.reading import encode_rows
-
         rows = []
         for name in self.task.evaluation_rows:
             width, content = encode_rows(self.task, np.array(self.sets[name].labels))
@@ -51,19 +55,24 @@ class GlueData:
 # -- reading
 
 def load_glue(task: Task, folder: Path, *, allow_other_rows: bool = False) -> GlueData:
-    """Reads the training and evaluation files of a task.
+    """Reads the training and evaluation files of a task, in any of the layouts of `common.inputs.layouts`.
 
     Raises:
-      UserError: a file is missing, malformed (file, line and reason are named), or has another number of rows than the
-        official one and `allow_other_rows` is not set.
+      UserError: a file is missing, malformed (file, line and reason are named), or holds other rows than the official one and
+        `allow_other_rows` is not set.
     """
     official = {"train": task.train_rows, **task.evaluation_rows}
-    sets = {name: read_examples(task, _find_file(task, folder, name)) for name in official}
+    files = {name: _where_files(task, folder, name) for name in official}
+    sets = {name: read_examples(task, *paths, allow_quotes=allow_other_rows) for name, paths in files.items()}
     for name, examples in sets.items():
         if len(examples) != official[name] and not allow_other_rows:
-            raise UserError(f"{_find_file(task, folder, name)} has {len(examples)} rows where the official file has "
+            raise UserError(f"{files[name][0]} has {len(examples)} rows where the official file has "
                             f"{official[name]}; fetch it again, or pass --allow-other-rows to study other data")
-    return GlueData(task, sets, _digest(task, sets))
+    data = GlueData(task, sets, _digest(task, sets))
+    if task.digest not in (None, data.digest) and not allow_other_rows:
+        raise UserError(f"the files in {folder} have as many rows as the official ones of {task.name}, but not the same rows; "
+                        "fetch them again, or pass --allow-other-rows to study other data")
+    return data
 
 
 def load_tests(task: Task, folder: Path, *, allow_other_rows: bool = False) -> GlueData | None:
@@ -76,46 +85,85 @@ def load_tests(task: Task, folder: Path, *, allow_other_rows: bool = False) -> G
     """
     sets = {}
     for test in task.tests:
-        path = folder / test.file
-        if not path.is_file():
-            if test.optional:
-                continue
-            raise UserError(f"{task.name} has no {path.name} in {folder}, of which predictions are wanted; add the file or "
-                            "leave --predict-test out")
-        texts = read_texts(task, path)
+        paths = find_test_files(task, folder, test)
+        if not paths and test.optional:
+            continue
+        if not paths:
+            name = Path(test.file).stem
+            raise UserError(f"{task.name} has no {name}.tsv in {folder}, which --predict-test needs; add the file "
+                            f"({name_forms(name)}) or leave --predict-test out")
+        texts = [row for path in paths for row in read_texts(task, path)]
         if len(texts) != test.rows and not allow_other_rows:
-            raise UserError(f"{path} has {len(texts)} rows where the official file has {test.rows}, and the GLUE server "
+            raise UserError(f"{paths[0]} has {len(texts)} rows where the official file has {test.rows}, and the GLUE server "
                             "takes no other number; fetch it again, or pass --allow-other-rows")
         sets[test.upload] = Examples([0] * len(texts), texts)
     return GlueData(task, sets, _digest(task, sets)) if sets else None
 
 
-def read_examples(task: Task, path: Path) -> Examples:
-    """The rows of a labelled TSV file, in the order of the file.
+def read_examples(task: Task, *paths: Path, allow_quotes: bool = False) -> Examples:
+    """The rows of a labelled set, in the order of its files.
 
-    Tabs and newlines alone divide it: a quote is an ordinary character (csv readers lose rows to quotes).
+    In a TSV file tabs and newlines alone divide it: a quote is an ordinary character (csv readers lose rows to quotes).
+
+    Args:
+      allow_quotes: accept a TSV file whose quotes a csv writer has doubled, and say so.
 
     Raises:
       UserError: naming the file, the line and what is wrong with it.
     """
+    examples = Examples([], [])
+    for path in paths:
+        labels, texts = _read_table_rows(task, path) if is_table(path) else _read_tsv_rows(task, path, allow_quotes)
+        examples.labels.extend(labels)
+        examples.texts.extend(texts)
+    if not examples.labels:
+        raise UserError(f"{paths[0]} holds no labelled rows; fetch it again")
+    return examples
+
+
+def read_texts(task: Task, path: Path) -> list[tuple[str, ...]]:
+    """The texts of an unlabelled file; a TSV file has a header and no row that may be left out.
+
+    Raises:
+      UserError: naming the file, the line and what is wrong with it.
+    """
+    if is_table(path):
+        return read_texts_of(task, read_table(path))
+    return [tuple(row) for _, row in _read_rows(task, path, task.test_texts or task.texts)]
+
+
+def _read_table_rows(task: Task, path: Path) -> tuple[list, list]:
+    table = read_table(path)
+    rows = list(zip(read_labels_of(task, table), read_texts_of(task, table), strict=True))
+    for number, (label, _) in enumerate(rows, 1):
+        if label is None and not task.unlabelled:
+            raise UserError(f"{path}: row {number} has no label; is this a test set?")
+    labelled = [(label, texts) for label, texts in rows if label is not None]
+    return [label for label, _ in labelled], [texts for _, texts in labelled]
+
+
+def _read_tsv_rows(task: Task, path: Path, allow_quotes: bool) -> tuple[list, list]:
     labels, texts = [], []
     for number, (label, *row) in _read_rows(task, path, (task.label, *task.texts), task.columns, task.skip_broken):
         if label == task.unlabelled:
             continue
         labels.append(_parse_label(task, label, path, number))
         texts.append(tuple(row))
-    if not labels:
-        raise UserError(f"{path} holds no labelled rows; fetch it again")
-    return Examples(labels, texts)
+    doubled = None if task.csv_quotes else _find_doubled_quotes(texts)
+    if doubled and not allow_quotes:
+        raise UserError(f"{path}: a csv writer has doubled the quotes of this file ({doubled[:80]}); fetch the official file, "
+                        "write it without quoting, or pass --allow-other-rows to study it as it is")
+    if doubled:
+        print(f"note: {path}: a csv writer has doubled the quotes of this file ({doubled[:80]})", file=sys.stderr)
+    return labels, texts
 
 
-def read_texts(task: Task, path: Path) -> list[tuple[str, ...]]:
-    """The texts of an unlabelled TSV file, which always has a header and no row that may be left out.
-
-    Raises:
-      UserError: naming the file, the line and what is wrong with it.
-    """
-    return [tuple(row) for _, row in _read_rows(task, path, task.test_texts or task.texts)]
+def _find_doubled_quotes(texts: list[tuple[str, ...]]) -> str | None:
+    """A text whose quotes were doubled, if every text with a quote is as csv writers have it: `"He said ""yes"" ."`."""
+    quoted = [text for row in texts for text in row if '"' in text]
+    if all(_CSV_QUOTED.fullmatch(text) for text in quoted):
+        return next((text for text in quoted if '""' in text[1:-1]), None)
+    return None
 
 
 def _read_rows(task: Task, path: Path, wanted: tuple, columns: int | None = None, skip_broken: bool = False
@@ -123,35 +171,28 @@ def _read_rows(task: Task, path: Path, wanted: tuple, columns: int | None = None
     """Line number and the wanted fields of every row; `columns`: how many there are in a file without a header."""
     lines = _read_lines(path)
     places, first, width = (list(wanted), 0, columns) if columns else _find_columns(task, path, lines, wanted)
+    widths = {width}
+    if task.extra_columns and places[0] == width - 1:  # the label: it is the last field of shorter and longer rows, too
+        places[0] = -1
+        widths |= {more for more in (width + task.extra_columns, width - task.extra_columns) if more > max(places) + 1}
     for number, line in enumerate(lines[first:], first + 1):
         fields = line.split("\t")
-        if len(fields) == width:
+        if len(fields) in widths:
             yield number, [fields[place] for place in places]
         elif not (skip_broken and len(fields) < width):
             raise _malformed(path, number, f"expected {width} columns, found {len(fields)}", line)
 
 
-def _find_file(task: Task, folder: Path, name: str) -> Path:
-    candidates = [folder / f"{name}.tsv", folder / task.aliases.get(name, f"{name}.tsv")]
-    for path in candidates:
-        if path.is_file():
-            return path
-    raise UserError(f"{task.name} has no {candidates[0].name} in {folder}; add the file or give another folder "
-                    "with --glue-dir")
-
-
-def where_files(task: Task, folder: Path, tests: bool = False) -> list[str]:
-    """The names, relative to the task's folder, of the files that a run reads; with or without the test sets that are there."""
-    names = [_find_file(task, folder, name).name for name in ("train", *task.evaluation_rows)]
-    return names + [test.file for test in task.tests if tests and (folder / test.file).is_file()]
+def _where_files(task: Task, folder: Path, name: str) -> list[Path]:
+    files = find_files(task, folder, name)
+    if not files:
+        raise UserError(f"{task.name} has no {name}.tsv in {folder}; add the file ({name_forms(name)}) or give another folder "
+                        "with --glue-dir")
+    return files
 
 
 def _read_lines(path: Path) -> list[str]:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}); mend that or give another folder with "
-                        "--glue-dir") from None
+    content = read_bytes(path)
     if content.startswith(b"version https://git-lfs"):
         raise UserError(f"{path} is a git-lfs pointer, not data; run `git lfs pull` where it came from")
     try:
@@ -206,12 +247,6 @@ def _majority(task: Task, examples: Examples) -> float | None:
     if task.is_regression:
         return None
     return max(examples.labels.count(label) for label in set(examples.labels)) / len(examples)
-
-
-# -- tokens
-
-
-# -- split and order
 
 
 def encode_rows(task: Task, values: np.ndarray) -> tuple[int, bytes]:

@@ -19,7 +19,7 @@ from distributed.scheduler import KilledWorker
 from tqdm import tqdm
 
 from common.inputs.checkpoint import CHECKPOINT_FILES
-from common.inputs.reading import where_files
+from common.inputs.layouts import where_files
 from common.running.dask.local import LocalWorkers
 from common.running.dask.members import ANSWER_SECONDS, Members, Worker
 from common.running.dask.worker import Answer, File, receive, train, where_missing
