@@ -55,14 +55,11 @@ def test_right_and_wrong_by_run_and_row():
 def test_variance_over_runs_and_rows_of_a_table_by_hand():
     # runs 0.75 and 0.5: s^2 = 0.03125, over runs 0.015625. Rows 1, 0.5, 1, 0: s^2 = 0.6875 / 3, over rows 0.6875 / 12.
     # Left of runs and rows: six of +-0.125 and two of +-0.375: 0.375 / 3 = 0.125, in the mean 0.125 / 8 = 0.015625.
-    # All: 0.015625 + 0.6875 / 12 - 0.015625
+    # Rows alone: 0.6875 / 12 - 0.015625 = 0.0416667. t(1; 0.975) = 12.706205, t(3; 0.975) = 3.182446
     cell = make_cell(["1110", "1010"])
     both = mean_over_rows(make_group(cell), cell, "dev")
-    degrees = (0.6875 / 12) ** 2 / (0.015625 ** 2 / 1 + (0.6875 / 12) ** 2 / 3)
-    assert degrees == pytest.approx(2.45, abs=0.01)
     assert (both.mean, both.n) == (0.625, 2)
-    # t(2.45; 0.975), between t(2) = 4.303 and t(3) = 3.182
-    assert 3.182 < both.half / math.sqrt(0.6875 / 12) < 4.303
+    assert both.half == pytest.approx(math.hypot(12.706205 * 0.125, 3.182446 * math.sqrt(0.0416667)), abs=1e-5)
 
 
 def test_a_difference_of_cells_on_the_same_rows_has_no_variance_from_rows_that_both_get_right():
@@ -70,7 +67,14 @@ def test_a_difference_of_cells_on_the_same_rows_has_no_variance_from_rows_that_b
     effect = Effect(-0.25, 0, 0, 0, 4, error=0.0, degrees=2)
     both = over_rows(effect, [[0.5, 0.5], [-0.5, -0.5]], [first, second])
     assert both.error == pytest.approx(0.25)  # rows 0, 0, -1, 0: s^2 = 0.25, over four rows 0.0625
-    assert both.degrees == pytest.approx(3)
+    assert both.high == pytest.approx(-0.25 + 3.182446 * 0.25, abs=1e-6)
+    assert both.p == pytest.approx(0.391002, abs=1e-6)  # t(3) beyond -+1
+
+
+def test_without_a_difference_between_rows_the_interval_is_that_over_runs():
+    effect = mean_effect([0.5, 0.6, 0.7])
+    both = over_rows(effect, [[1 / 3] * 3], [np.repeat([[0.5], [0.6], [0.7]], 9, axis=1)])
+    assert (both.low, both.high, both.p) == pytest.approx((effect.low, effect.high, effect.p))
 
 
 def test_the_interval_covers_what_other_runs_and_rows_would_give():
@@ -83,7 +87,7 @@ def test_the_interval_covers_what_other_runs_and_rows_would_give():
         both = over_rows(effect, [[1 / runs] * runs], [table])
         held += both.low <= 0.3 <= both.high
         held_by_runs += effect.low <= 0.3 <= effect.high
-    assert 0.92 < held / 400 < 0.98
+    assert 0.92 < held / 400 < 0.99
     assert held_by_runs / 400 < 0.92  # the runs alone know nothing of the rows
 
 

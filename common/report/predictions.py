@@ -4,7 +4,7 @@ Runs are on axis 0 and rows of the evaluation set on axis 1 of every array. Noth
 `check_search`, whose seed is fixed: the same store gives the same numbers.
 """
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from common.report.results import Cell, Digits, Group, Run
@@ -81,32 +81,41 @@ def _to_numbers(digits: Digits):
 # -- two sources of chance
 
 def over_rows(effect: Effect, weights: Sequence[Sequence[float]], values: Sequence) -> Effect:
-    """The same effect with an interval over other runs and other rows together.
+    """The same effect with an interval over other runs and other rows together; it is never narrower than over runs alone.
 
     The estimate is a weighted sum of the runs' means over the rows. With runs and rows as crossed random factors its variance
-    is that over runs (the effect's own) plus that over rows, minus their interaction, which both contain: the method of
-    moments for the two-way layout, Searle, Casella, McCulloch, "Variance Components", chapter 4. Degrees of freedom by
-    Satterthwaite 1946, Biometrics Bulletin 2.
+    is that over runs (the effect's own) plus that over rows, less their interaction, which both contain: the method of
+    moments for the two-way layout, Searle, Casella, McCulloch, "Variance Components", chapter 4. The half widths of the two
+    parts add up by their squares, each with its own degrees of freedom: Zou and Donner 2008, Statistics in Medicine 27.
 
     Args:
       effect: the estimate, with its error over runs.
       weights: of the runs of each cell; those of all cells with their means give the estimate.
       values: an array (runs x rows) for each cell: 1 where right, or any value whose mean over rows is what was tested.
     """
-    from scipy.special import stdtr, stdtrit
+    from scipy.special import stdtrit
 
     rows = values[0].shape[1]
-    of_runs = effect.error ** 2
-    of_rows = _weighted_rows(weights, values).var(ddof=1) / rows
     shared = sum(sum(weight ** 2 for weight in each) * _interaction(table) / rows
                  for each, table in zip(weights, values, strict=True))
-    variance = max(of_runs, of_rows, of_runs + of_rows - shared)
-    parts = (of_runs ** 2 / effect.degrees + of_rows ** 2 / (rows - 1))
-    degrees = variance ** 2 / parts if parts else effect.degrees
-    error = math.sqrt(variance)
-    half = float(stdtrit(degrees, (1 + CONFIDENCE) / 2)) * error
-    p = 2 * float(stdtr(degrees, -abs(effect.estimate) / error)) if error else float(effect.estimate == 0)
-    return Effect(effect.estimate, effect.estimate - half, effect.estimate + half, p, effect.n, error, float(degrees))
+    of_rows = max(0.0, float(_weighted_rows(weights, values).var(ddof=1)) / rows - shared)
+
+    def half(p: float) -> float:
+        return math.hypot(float(stdtrit(effect.degrees, p / 2)) * effect.error,
+                          float(stdtrit(rows - 1, p / 2)) * math.sqrt(of_rows))
+
+    width = half(1 - CONFIDENCE)
+    return Effect(effect.estimate, effect.estimate - width, effect.estimate + width, _find_p(half, abs(effect.estimate)),
+                  effect.n, math.hypot(effect.error, math.sqrt(of_rows)))
+
+
+def _find_p(half: Callable[[float], float], distance: float) -> float:
+    """The p value at which an interval of this half width reaches so far, by bisection of its logarithm."""
+    low, high = -700.0, 0.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (low, middle) if half(math.exp(middle)) < distance else (middle, high)
+    return math.exp(high)
 
 
 def mean_over_rows(group: Group, cell: Cell, evaluation_set: str) -> Interval | None:
