@@ -1,10 +1,10 @@
-"""Copies a results store into another, or merges two: results.db into PostgreSQL and back, or what two machines have trained.
+"""Copies a results store into another, or merges two: results.db into PostgreSQL and back, or the runs of two machines.
 
     python copy_store.py results.db postgresql+psycopg://anna@host/results
     python copy_store.py other_machine.db results.db
 
-TO gets what it lacks of FROM, all of it or nothing; FROM is only read. A run that both have finished with the same
-measurements is one run. Where they differ TO keeps its own, and the run is listed with both scores. To settle that, set the
+TO gets every run of FROM that it lacks, all of them or none; FROM is only read. A run that both have finished with the same
+measurements is one run. Where they differ, TO keeps its own, and the run is listed with both scores. To settle that, set the
 wrong one aside in its store (docs/stores.md) and copy that store into the other.
 """
 import argparse
@@ -18,10 +18,10 @@ from common.cli import address, guarded
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
                                      epilog="exit status: 0 all of FROM is in TO; 1 all but the runs that differ; 2 something "
-                                            "for you to mend, and nothing was copied", allow_abbrev=False)
+                                            "to fix, and nothing was copied", allow_abbrev=False)
     parser.add_argument("source", type=address, metavar="FROM", help="the store to copy: a file, or a database URL of SQLAlchemy")
-    parser.add_argument("target", type=address, metavar="TO", help="the store that it is added to; made where there is none")
-    parser.add_argument("--dry-run", action="store_true", help="say what would be done, and stop")
+    parser.add_argument("target", type=address, metavar="TO", help="the store that it is added to; created if it is missing")
+    parser.add_argument("--dry-run", action="store_true", help="show what would be copied, and stop")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     return parser
 
@@ -29,7 +29,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Copies from the command line; returns the exit status."""
     options = build_parser().parse_args(arguments)
-    return guarded(lambda: _run(options), options.debug, stopped="TO has all of FROM or nothing of it, call again to copy it")
+    return guarded(lambda: _run(options), options.debug, stopped="TO has all of FROM or nothing of it; call again to copy it")
 
 
 def _run(options) -> int:
@@ -49,7 +49,7 @@ def _copy(source: str, target: str):
     try:
         return store.name, store.add(content)
     except IntegrityError as error:
-        raise UserError(f"rows of the results store {from_name} are missing or contradict each other "
+        raise UserError(f"rows of the results store {from_name} are missing or inconsistent "
                         f"({str(error.orig).splitlines()[0]}); restore a copy of it") from error
     finally:
         store.close()
@@ -64,7 +64,7 @@ def _compare(source: str, target: str):
     try:
         name, other = _read(target, "TO")
     except NoStore:
-        name, other = "TO, which will be made", {}
+        name, other = "TO, which will be created", {}
     return name, compare(content, other)
 
 
@@ -84,7 +84,7 @@ def _open(address: str, flag: str, create: bool):
 
 
 def _print(name: str, found, dry_run: bool) -> None:
-    """One line on what was done, and one for each run that differs."""
+    """One line about what was copied, and one for each run that differs."""
     from common.store.merging import is_finished
     from common.studies.names import name_run
 

@@ -226,7 +226,7 @@ def test_another_programs_database(call, tmp_path):
 def test_a_file_that_is_no_database(call, tmp_path):
     (tmp_path / "results.db").write_text("dear diary\n" * 100)
     is_refused(call(),
-               "the results store results.db cannot be read: the file is no SQLite database; name another with --db "
+               "the results store results.db cannot be read: the file is not an SQLite database; name another with --db "
                "(file is not a database)")
 
 

@@ -1,4 +1,4 @@
-"""Copying and merging stores: nothing lost, nothing twice, and nothing chosen where two stores contradict each other."""
+"""Copying and merging stores: nothing lost, nothing twice, and no choice made where two stores differ."""
 import os
 import shutil
 import signal
@@ -147,7 +147,7 @@ def test_runs_that_differ_are_listed_and_stay_as_they_are(tmp_path, target, caps
     assert copy_store.main([source, target]) == 1
     output, errors = capsys.readouterr()
     assert output.endswith(": 1 finished and 0 unfinished runs added, 1 are there already, 1 differ\n")
-    assert errors == "differs: MRPC batch=8 rate=2e-05 instance=0: dev 0.75 in FROM, 0.7 in TO\n"
+    assert errors == "differs: MRPC batch=8 rate=2e-5 instance=0: dev 0.75 in FROM, 0.7 in TO\n"
     assert scores(target) == {(8, 0): 0.70, (8, 1): 0.71, (8, 2): 0.72}
     assert sql(target, "SELECT * FROM runs WHERE instance < 2 ORDER BY id") == before
     assert copy_store.main([source, target]) == 1
@@ -165,7 +165,7 @@ def test_any_measurement_makes_a_difference(tmp_path, target, capsys, other, tol
     fill(target, {EIGHT: {0: make_result(0.75)}})
     before = rows(target)
     assert copy_store.main([fill(tmp_path / "from.db", {EIGHT: {0: other}}), target]) == 1
-    assert capsys.readouterr().err == f"differs: MRPC batch=8 rate=2e-05 instance=0: {told}\n"
+    assert capsys.readouterr().err == f"differs: MRPC batch=8 rate=2e-5 instance=0: {told}\n"
     assert rows(target) == before
 
 
@@ -245,13 +245,13 @@ def test_a_dry_run_says_it_and_changes_nothing(tmp_path, target, capsys):
     output, errors = capsys.readouterr()
     assert output.endswith(": 1 finished and 1 unfinished runs would be added, 1 are there already, 1 differ; 1 of those there "
                            "would be set aside as in FROM\n")
-    assert errors == "differs: MRPC batch=8 rate=2e-05 instance=0: dev 0.75 in FROM, 0.7 in TO\n"
+    assert errors == "differs: MRPC batch=8 rate=2e-5 instance=0: dev 0.75 in FROM, 0.7 in TO\n"
     assert rows(target) == before
 
 
 def test_a_dry_run_makes_no_store(source, target, capsys):
     assert copy_store.main([source, target, "--dry-run"]) == 0
-    assert capsys.readouterr().out == ("TO, which will be made: 3 finished and 3 unfinished runs would be added, 0 are there "
+    assert capsys.readouterr().out == ("TO, which will be created: 3 finished and 3 unfinished runs would be added, 0 are there "
                                        "already, 0 differ\n")
     assert not os.path.exists(target)
     if "://" in target:
@@ -317,7 +317,7 @@ def test_ctrl_c_says_what_is_there(source, tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(Store, "add", stop)
     assert copy_store.main([source, str(tmp_path / "to.db")]) == 130
-    assert capsys.readouterr().err == "stopped; TO has all of FROM or nothing of it, call again to copy it\n"
+    assert capsys.readouterr().err == "stopped; TO has all of FROM or nothing of it; call again to copy it\n"
 
 
 # -- older stores
@@ -340,7 +340,7 @@ def test_an_older_target_is_upgraded_after_a_backup(source, tmp_path, capsys):
     assert "upgraded" not in capsys.readouterr().err
     assert target.read_bytes() == before
     assert copy_store.main([source, str(target)]) == 1
-    assert "was upgraded from schema version 1 to 4; as it was before it is in " in capsys.readouterr().err
+    assert "was upgraded from schema version 1 to 4; the old one is in " in capsys.readouterr().err
     assert (tmp_path / "to.db.v1-backup").exists()
 
 
@@ -357,17 +357,18 @@ def test_an_older_target_is_upgraded_after_a_backup(source, tmp_path, capsys):
     (["photos.db", "none.db", "--dry-run"],
      "the database photos.db belongs to another program (it has the table 'photos'); name another with FROM"),
     (["from.db", "notes.txt"],
-     "the results store notes.txt cannot be read: the file is no SQLite database; name another with TO (file is not a database)"),
+     "the results store notes.txt cannot be read: the file is not an SQLite database; name another with TO (file is not a "
+     "database)"),
     (["from.db", "nowhere/to.db"],
      "the folder of the results store nowhere/to.db does not exist; create it or name another place with TO"),
     (["from.db", ""], "the results store has no name; name a file with TO"),
     (["://", "to.db"],
      "the FROM address is neither a path nor a database URL such as postgresql+psycopg://user@host/name"),
     (["altered.db", "to.db"], 'run 1 of altered.db was changed after it was recorded; restore a copy of the store, or set such '
-                              'runs aside (README, "Ask your own question")'),
-    (["torn.db", "to.db"], "rows of the results store torn.db are missing or contradict each other "
+                              'runs aside (docs/stores.md)'),
+    (["torn.db", "to.db"], "rows of the results store torn.db are missing or inconsistent "
                            "(FOREIGN KEY constraint failed); restore a copy of it")])
-def test_what_the_user_must_mend_is_one_sentence(source, tmp_path, monkeypatch, capsys, arguments, sentence):
+def test_what_the_user_must_fix_is_one_sentence(source, tmp_path, monkeypatch, capsys, arguments, sentence):
     """And nothing is copied."""
     monkeypatch.chdir(tmp_path)
     sql("photos.db", "CREATE TABLE photos (name TEXT)")

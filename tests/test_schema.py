@@ -67,8 +67,8 @@ def upgrade(path):
 def test_an_old_store_gives_the_same_results_after_its_upgrade(old, capsys):
     before, was = views(old), version(old)
     upgrade(old)
-    assert capsys.readouterr().err == (f"the results store {old} was upgraded from schema version {was} to {VERSION}; as it was "
-                                       f"before it is in {old}.v{was}-backup\n")
+    assert capsys.readouterr().err == (f"the results store {old} was upgraded from schema version {was} to {VERSION}; the old "
+                                       f"one is in {old}.v{was}-backup\n")
     assert version(old) == VERSION
     assert views(old) == before
     cells = ask(old, "SELECT batch_size, n, mean, sd FROM cells ORDER BY batch_size")
@@ -245,7 +245,7 @@ def test_an_old_database_is_upgraded_and_its_tables_are_kept(old_database, capsy
     before = ask_database(old_database, CELLS), ask_database(old_database, FINISHED)
     (was,), = ask_database(old_database, "SELECT version FROM schema_version")
     upgrade(old_database)
-    assert capsys.readouterr().err.endswith(f" was upgraded from schema version {was} to {VERSION}; as it was before it is in "
+    assert capsys.readouterr().err.endswith(f" was upgraded from schema version {was} to {VERSION}; the old one is in "
                                             f"its schema {place}_v{was}_backup\n")
     assert (ask_database(old_database, CELLS), ask_database(old_database, FINISHED)) == before
     assert [row[:3] for row in before[0]] == [row[:3] for row in CELLS_OF_1]

@@ -546,7 +546,7 @@ def test_another_programs_database_is_refused_and_left_alone(tmp_path):
     (f"UPDATE schema_version SET version = {VERSION + 1}",
      f"has schema version {VERSION + 1}, this program knows {VERSION}; update the program"),
     ("DELETE FROM schema_version",
-     "does not say of which schema version it is; restore a copy of it or name another with --db")])
+     "does not say which schema version it has; restore a copy of it or name another with --db")])
 @pytest.mark.parametrize("create", [False, True])
 def test_another_schema_version_is_refused(store, sql, tmp_path, change, sentence, create):
     sql(change)
@@ -556,7 +556,7 @@ def test_another_schema_version_is_refused(store, sql, tmp_path, change, sentenc
 def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path):
     path = tmp_path / "results.db"
     path.write_text("These are my results, all of them.\n" * 100)
-    assert refusal(path) == (f"the results store {path} cannot be read: the file is no SQLite database; name another "
+    assert refusal(path) == (f"the results store {path} cannot be read: the file is not an SQLite database; name another "
                              "with --db (file is not a database)")
     assert path.read_text().startswith("These are my results")
 

@@ -1,4 +1,4 @@
-"""Where results are kept: the schema, the connection, and every query that the program makes.
+"""The results store: the schema, the connection, and every query of the program.
 
-May import `studies`, `inputs` and the value objects of `training.job`. Hands out `Store` and the tables of `schema`.
+May import `studies`, `inputs` and the value objects of `training.job`. Gives `Store` and the tables of `schema` to other rooms.
 """

@@ -17,17 +17,17 @@ from common.store import schema
 from common.store.schema import VERSION, runs, versions
 
 BUSY_SECONDS = 60
-"""How long an SQLite store that another program holds locked is waited for."""
+"""How long to wait for an SQLite store that another program has locked."""
 CHECKED_BYTES = 16 << 20
-"""An SQLite file up to this size is searched for damage whenever it is opened, which takes a fifth of a second at most."""
+"""An SQLite file up to this size is checked for damage whenever it is opened, which takes at most a fifth of a second."""
 PATIENCE_SECONDS = 300
-"""How long a database server that went away (restarted, unplugged) is waited for."""
+"""How long to wait for a database server that does not answer (restarted, unplugged)."""
 PASSING = ("40001", "40P01", "53300", "57P01", "57P02", "57P03")
-"""PostgreSQL's codes of what passes: serialisation failure, deadlock, too many connections, shutdown, crash, start-up."""
+"""PostgreSQL's codes for temporary failures: serialisation, deadlock, too many connections, shutdown, crash, start-up."""
 
 
 class NoStore(UserError):
-    """There is no store yet where one is to be read."""
+    """The store to be read does not exist yet."""
 
 
 class StoreAway(UserError):
@@ -63,13 +63,13 @@ class Database:
 
     Args:
       address: path of an SQLite file, or a database URL of SQLAlchemy.
-      create: make the file and the tables where they are missing, and upgrade an older store after a backup. Without it
+      create: create the file and the tables if they are missing, and upgrade an older store after a backup. Without it
         the store is only read, and an older SQLite store is read from an upgraded copy in memory.
-      flag: what the user gave the address by, for sentences that tell them to give another.
+      flag: the flag that gave the address, for error messages.
 
     Raises:
       NoStore: it is missing or empty, and `create` is not set.
-      UserError: the store cannot be opened, is damaged, is no store of this program or is of a newer version.
+      UserError: the store cannot be opened, is damaged, belongs to another program or has a newer version.
     """
 
     def __init__(self, address: str | os.PathLike, *, create: bool = True, flag: str = "--db"):
@@ -113,12 +113,12 @@ class Database:
 
     @property
     def name(self) -> str:
-        """The address without what may be secret: the password, and the options behind a question mark."""
+        """The address without what may be secret: the password, and the options after a question mark."""
         return self.url.set(query={}).render_as_string() if "://" in self.address else self.address
 
     @property
     def full_name(self) -> str:
-        """The same for this store from whatever folder a file is named; never to be shown, it may hold what is secret."""
+        """The same name from any working folder. Never show it: the options may be secret."""
         if self.url.get_backend_name() == "sqlite":
             return str(Path(self.url.database or "").resolve())
         return self.url.set(password=None).render_as_string()
@@ -143,13 +143,13 @@ class Database:
         try:
             with self.engine.connect() as connection:
                 connection = connection.execution_options(writes=writes)
-                if not writes and connection.dialect.name == "postgresql":  # else each query sees a state of its own
+                if not writes and connection.dialect.name == "postgresql":  # else each query sees another state
                     connection = connection.execution_options(isolation_level="REPEATABLE READ")
                 with connection.begin():
                     yield connection
         except sa.exc.IntegrityError:
             raise
-        except (sa.exc.DBAPIError, sqlite3.Error, UnicodeDecodeError) as error:  # the last: of a damaged message or text
+        except (sa.exc.DBAPIError, sqlite3.Error, UnicodeDecodeError) as error:  # the last: damaged text
             kind = StoreAway if _may_pass(error) else UserError
             raise kind(f"the results store {self.name} cannot be {'written' if writes else 'read'}: "
                        f"{_reason(error, self.flag)}") from error
@@ -176,7 +176,7 @@ class Database:
                             "scripts with it, which upgrades it")
 
     def _check_file(self, connection) -> None:
-        """Refuses a damaged file while looking for damage is cheap; a larger one is refused when damage is met."""
+        """Refuses a damaged file, as far as the check is cheap; a larger one is refused when a query meets the damage."""
         if connection.dialect.name != "sqlite":
             return
         pages, size = (connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("page_count", "page_size"))
@@ -188,7 +188,7 @@ class Database:
                                 f"save what can be read with `sqlite3 {self.name} .recover`")
 
     def _create_or_upgrade(self) -> None:
-        """Brings the schema to this version: all of it or nothing, whoever else is about to do the same."""
+        """Brings the schema to this version: all of it or nothing, even while other processes try the same."""
         with self.writing() as connection:
             schema.lock(connection)
             version = self._find_version(connection)
@@ -198,11 +198,11 @@ class Database:
                 backup = schema.back_up(connection, version)
                 schema.upgrade(connection, version)
         if version is not None and version < VERSION:
-            print(f"the results store {self.name} was upgraded from schema version {version} to {VERSION}; as it was before "
-                  f"it is in {backup}", file=sys.stderr)
+            print(f"the results store {self.name} was upgraded from schema version {version} to {VERSION}; the old "
+                  f"one is in {backup}", file=sys.stderr)
 
     def _read_a_copy(self, version: int) -> None:
-        """Goes on with an upgraded copy in memory, so that reading leaves the file as it is."""
+        """Continues with an upgraded copy in memory, so that reading does not change the file."""
         copy = sqlite3.connect(":memory:", check_same_thread=False)
         with self.reading() as connection:
             driver: Any = connection.connection.driver_connection
@@ -214,7 +214,7 @@ class Database:
             schema.upgrade(connection, version)
 
     def _find_version(self, connection) -> int | None:
-        """The schema version, None where the database is empty; a foreign database is refused."""
+        """The schema version, None if the database is empty; the database of another program is refused."""
         tables = sa.inspect(connection).get_table_names()
         if not tables:
             return None
@@ -223,7 +223,7 @@ class Database:
                             f"name another with {self.flag}")
         version = connection.scalar(select(sa.func.max(versions.c.version)))
         if version is None or version < 1:
-            raise UserError(f"the results store {self.name} does not say of which schema version it is; restore a copy of it or "
+            raise UserError(f"the results store {self.name} does not say which schema version it has; restore a copy of it or "
                             f"name another with {self.flag}")
         return version
 
@@ -233,23 +233,23 @@ def _engine_options(url: sa.URL) -> dict:
         return {"connect_args": {"timeout": 1}}
     if url.get_driver_name() not in ("psycopg", "psycopg2"):
         return {"pool_pre_ping": True}
-    # libpq's own limits are minutes to hours, in which a server that was unplugged would not be noticed
+    # libpq's own limits are minutes to hours, too long to notice a server that was unplugged
     limits = {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3,
               "tcp_user_timeout": 60_000}
     return {"pool_pre_ping": True, "connect_args": {name: value for name, value in limits.items() if name not in url.query}}
 
 
 def _may_pass(error: Exception) -> bool:
-    """Whether the same transaction may succeed later: a server that is away, or a conflict that it broke up."""
+    """Whether the same transaction may succeed later: the server does not answer, or has ended it because of a conflict."""
     cause: Any = getattr(error, "orig", None)
     if not isinstance(error, sa.exc.DBAPIError) or not hasattr(cause, "sqlstate"):
-        return False  # PostgreSQL's drivers give it; SQLite is never away
+        return False  # PostgreSQL's drivers have it; SQLite needs no server
     state = cause.sqlstate
     return error.connection_invalidated or state in PASSING or (state is None and isinstance(error, sa.exc.OperationalError))
 
 
 def _prepare_sqlite(connection, _record) -> None:
-    connection.isolation_level = None  # else the driver begins transactions late, behind SQLAlchemy's back
+    connection.isolation_level = None  # else the driver begins transactions late, unknown to SQLAlchemy
     for setting in ("foreign_keys = ON", "synchronous = FULL"):
         _wait_for_lock(connection.execute, f"PRAGMA {setting}")
 
@@ -260,17 +260,17 @@ def _begin_sqlite(connection) -> None:
         _wait_for_lock(connection.exec_driver_sql, "BEGIN IMMEDIATE")
     else:
         connection.exec_driver_sql("BEGIN")
-        # The lock that BEGIN leaves to the first query:
+        # BEGIN takes no lock; the first query does.
         _wait_for_lock(connection.exec_driver_sql, "SELECT 1 FROM sqlite_master LIMIT 1")
 
 
 def _commit_sqlite(connection) -> None:
     if connection.get_execution_options().get("writes"):
-        _wait_for_lock(connection.exec_driver_sql, "COMMIT")  # readers may hold it up; then the transaction stays as it is
+        _wait_for_lock(connection.exec_driver_sql, "COMMIT")  # readers may delay it; the transaction stays open until then
 
 
 def _wait_for_lock(execute, statement: str) -> None:
-    """Tries a statement again while the store is locked: SQLite itself waits a second at most, for it hears no Ctrl-C."""
+    """Retries a statement while the store is locked: SQLite itself waits a second at most, since Ctrl-C does not stop it."""
     until = time.monotonic() + BUSY_SECONDS
     while True:
         try:
@@ -288,14 +288,14 @@ def _reason(error: Exception, flag: str) -> str:
         "DBMOVED": "the file was replaced or removed while it was in use, perhaps by git checkout; leave it alone while a study "
                    "runs, and call again",
         "no such table": "the file was emptied or replaced while it was in use; restore a copy of it and call again",
-        "locked": "another program holds it locked; close that and call again",
+        "locked": "another program has locked it; close that program and call again",
         "readonly": f"it is read-only; make it writable or name another with {flag}",
         "unable to open": f"the file cannot be opened; check its permissions or name another with {flag}",
         "full": "the disk is full; free some space and call again",
         "disk I/O error": "the disk is full or failing; free some space and call again",
         "malformed": f"the file is damaged; restore a copy of it or name another with {flag}",
         "decode": f"the file is damaged; restore a copy of it or name another with {flag}",
-        "not a database": f"the file is no SQLite database; name another with {flag}",
+        "not a database": f"the file is not an SQLite database; name another with {flag}",
         "password": "give the password in PGPASSWORD or in ~/.pgpass, or correct the user's name",
         "Connection refused": f"no server answers there; start it, or correct host and port in {flag}",
         "could not translate host name": f"correct the host's name in {flag}",

@@ -1,7 +1,7 @@
-"""One results store added to another: what is missing there, and where the two contradict each other.
+"""Adds one results store to another: which runs are missing there, and which contradict each other.
 
-Training is deterministic on one machine, so a run that both stores hold is one run if it measured the same, whenever and
-wherever it was trained. Where they measured different things nobody but the user can say which is right: both stay as they are.
+Training is deterministic on one machine, so a run that both stores have is the same run if its measurements are equal. Where
+they differ, only the user can say which is right: both stay as they are.
 """
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -38,7 +38,7 @@ class Difference:
     config: RunConfig
     instance: int
     scores: dict[str, tuple[float | None, float | None]]
-    """Evaluation set -> main score in the store to be added, and in the other; None: it has none."""
+    """Evaluation set -> main score in the first store and in the other; None: it has none."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,11 @@ class Comparison:
     missing: list[dict] = field(default_factory=list)
     """Runs that the other lacks."""
     unfinished: list[tuple[dict, dict]] = field(default_factory=list)
-    """(run, the other's), of which only the first is finished: it takes the place of the second."""
+    """(run, the other's), of which only the first is finished: it replaces the second."""
     there: list[dict] = field(default_factory=list)
-    """Runs with nothing that the other lacks."""
+    """Runs that the other has completely."""
     differing: list[Difference] = field(default_factory=list)
-    """Runs that both have finished and that measured different things: nothing is done."""
+    """Runs that both have finished, with different measurements: nothing is done."""
     set_aside: list[tuple[dict, dict]] = field(default_factory=list)
     """(run, the other's), the same run, that only the first store leaves out so far."""
     predicted: list[tuple[dict, dict]] = field(default_factory=list)
@@ -65,7 +65,7 @@ class Comparison:
 
 
 def read(connection: sa.Connection) -> Content:
-    """All that a store holds."""
+    """Everything in a store."""
     return {table: [dict(zip(table.columns.keys(), row, strict=True))
                     for row in connection.execute(select(table).order_by(*table.primary_key))]
             for table in schema.metadata.sorted_tables if table is not schema.versions}
@@ -89,7 +89,7 @@ def compare(content: Content, other: Content) -> Comparison:
                 ours, others = scores[run["id"]], their_scores[their["id"]]
                 found.differing.append(Difference(known[run["config"]], run["instance"], {
                     name: (ours.get(name), others.get(name)) for name in sorted({**ours, **others})}))
-            else:  # by hand it was said which of the two counts
+            else:  # the user has said which of the two counts
                 found.there.append(run)
         else:
             found.there.append(run)
@@ -101,7 +101,7 @@ def compare(content: Content, other: Content) -> Comparison:
 
 
 def add(connection: sa.Connection, content: Content, found: Comparison) -> None:
-    """Does what was found, in the caller's transaction."""
+    """Makes the changes that `compare` found, in the caller's transaction."""
     schema.insert_checkpoints(connection, content[checkpoints])
     for table in (datasets, labels, environments, configs):
         schema.insert_new(connection, table, content[table])
@@ -127,7 +127,7 @@ def is_finished(run: dict) -> bool:
 
 
 def _columns(run: dict) -> dict:
-    """A row of `runs` for another store, which numbers its runs itself and where nobody is training this one."""
+    """A row of `runs` for another store, which has its own run numbers and where nobody is training this run."""
     columns = {name: value for name, value in run.items() if name != "id"}
     return columns | {"status": "pending", "owner": None} if run["status"] == "running" else columns
 
@@ -138,7 +138,7 @@ def _update(connection, rows: list[dict]) -> None:
 
 
 def _index(content: Content) -> tuple[dict[int, set[tuple]], dict[int, dict]]:
-    """Number of a run -> all that it measured, without that number; and -> its main scores by evaluation set."""
+    """Number of a run -> its measurements, without that number; and -> its main scores by evaluation set."""
     rows: dict[int, set[tuple]] = defaultdict(set)
     scores: dict[int, dict] = defaultdict(dict)
     for table in MEASURED:

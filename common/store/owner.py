@@ -1,4 +1,4 @@
-"""Who holds a run: a process, named so that its death can be proved on the same machine."""
+"""The owner of a run: a process, named so that other processes on the same machine can tell whether it has ended."""
 import os
 import socket
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ class Owner:
     boot: str
     process: int
     started: str
-    """When the process started; a number that is used again for another process does not share it."""
+    """When the process started: tells it from a later process with the same number."""
     namespace: str = ""
     """The process namespace: two containers with one host name number their processes independently. Empty where the system has
     none, and in a store written before owners named it."""
@@ -35,7 +35,7 @@ class Owner:
         return f"{self.host}/{place}/{self.process}/{self.started}"
 
     def is_gone(self, lease_is_over: bool) -> bool:
-        """Whether this owner can no longer finish what it holds.
+        """Whether this owner can no longer finish its runs.
 
         The process table tells at once about a process of the same host, boot and namespace. Everything else cannot be seen from
         here, or may be another machine of the same name: there only the end of the lease tells.

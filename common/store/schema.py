@@ -1,7 +1,7 @@
 """The schema of the results store: its tables, its views for people, and the steps from an older version to this one.
 
-To change the schema: change the tables or views here, raise `VERSION`, add the statements that make it of the version before
-to `UPGRADES`, and freeze a store of that version below tests/stores/. A released step never changes.
+To change the schema: change the tables or views here, raise `VERSION`, add the statements that upgrade the version before to
+`UPGRADES`, and add a store of that version to tests/stores/. A released step never changes.
 """
 import contextlib
 import hashlib
@@ -22,7 +22,7 @@ APPLICATION_ID = 0x474C5545
 """SQLite's mark of the program that owns a file: "GLUE"."""
 
 Text = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
-"""Sorted by its bytes on both, as SQLite does, and not as in the language of a PostgreSQL database."""
+"""Sorted by bytes in both databases, as SQLite does, instead of by the locale of a PostgreSQL database."""
 
 metadata = sa.MetaData()
 
@@ -186,7 +186,7 @@ VIEWS = {
 PIECES = {
     "sqlite": "CAST(CAST(substr({0}.content, (n.number - 1) * {0}.width + 1, {0}.width) AS TEXT) AS NUMERIC)",
     "postgresql": "CAST(convert_from(substr({0}.content, (n.number - 1) * {0}.width + 1, {0}.width), 'UTF8') AS numeric)"}
-"""Database -> one row's number out of `outputs` or `labels`, which the two cut out of bytes in their own ways."""
+"""Database -> SQL that reads one row's number from the bytes in `outputs` or `labels`."""
 
 UPGRADES: dict[int, tuple] = {
     2: ("ALTER TABLE runs ADD COLUMN failures INTEGER DEFAULT '0' NOT NULL",
@@ -195,12 +195,12 @@ UPGRADES: dict[int, tuple] = {
     3: ("ALTER TABLE runs ADD COLUMN cpu_seconds FLOAT", outputs, labels),
     4: (environments.c.code_digest, environments.c.settings, environments.c.gpu),
 }
-"""Version -> statements, new tables and new columns that make a store of the version before it one of this; then the views are
-made anew."""
+"""Version -> statements, new tables and new columns that upgrade a store from the version before it. The views are created again
+afterwards."""
 
 
 def create(connection: sa.Connection) -> None:
-    """Makes every table and view in an empty database."""
+    """Creates every table and view in an empty database."""
     metadata.create_all(connection)
     _create_views(connection)
     connection.execute(versions.insert().values(version=VERSION))
@@ -209,7 +209,7 @@ def create(connection: sa.Connection) -> None:
 
 
 def upgrade(connection: sa.Connection, version: int) -> None:
-    """Makes a store of an older version one of this; the caller's transaction makes it all or nothing."""
+    """Upgrades a store of an older version, within the caller's transaction: all of it or nothing."""
     for name in VIEWS:
         connection.exec_driver_sql(f"DROP VIEW IF EXISTS {name}")
     for step in range(version + 1, VERSION + 1):
@@ -226,10 +226,10 @@ def upgrade(connection: sa.Connection, version: int) -> None:
 
 
 def back_up(connection: sa.Connection, version: int) -> str:
-    """Copies a store before its upgrade, and says where to; the caller holds the lock that keeps everybody else from writing.
+    """Copies a store before its upgrade, and returns where to. The caller holds the write lock.
 
     SQLite: a file beside it, written by SQLite's backup API, checked and on disk when this returns. PostgreSQL: tables in a
-    schema of their own, made by the caller's transaction.
+    separate schema, created in the caller's transaction.
 
     Raises:
       UserError: the store is damaged, or there is no room for the copy.
@@ -244,11 +244,11 @@ def back_up(connection: sa.Connection, version: int) -> str:
 
 
 def _copy_file(path: Path, version: int) -> str:
-    """The checked copy's path; a copy that is there already is never replaced."""
+    """The path of the checked copy; an existing copy is never replaced."""
     names = (f"{path.name}.v{version}-backup{again}" for again in ("", *(f"-{number}" for number in range(2, 1000))))
     backup = next(path.with_name(name) for name in names if not path.with_name(name).exists())
     try:
-        # A connection of its own: the one that holds the write lock cannot be copied from.
+        # A second connection, since the one that holds the write lock cannot be copied from.
         with (new_file(backup) as file, contextlib.closing(sqlite3.connect(path)) as old,
               contextlib.closing(sqlite3.connect(file)) as new):
             old.backup(new)
@@ -256,13 +256,13 @@ def _copy_file(path: Path, version: int) -> str:
             if damage != "ok":
                 raise UserError(f"the results store {path} is damaged ({damage}), so it was not upgraded; restore a copy of it")
     except (OSError, sqlite3.Error) as error:
-        raise UserError(f"the results store {path} cannot be backed up to {backup} ({error}), so it was not upgraded; make room "
-                        "beside it") from error
+        raise UserError(f"the results store {path} cannot be backed up to {backup} ({error}), so it was not upgraded; free "
+                        "some space there") from error
     return str(backup)
 
 
 def digest_of(run: Mapping, content: Mapping[sa.Table, Sequence[Mapping]]) -> str:
-    """SHA-256 (hex) of what was recorded of a run, whatever the order of rows; empty columns do not count.
+    """SHA-256 (hex) of what was recorded of a run, in any order of rows; empty columns do not count.
 
     Args:
       run: the columns of its row in `runs` that were recorded.
@@ -277,26 +277,26 @@ def digest_of(run: Mapping, content: Mapping[sa.Table, Sequence[Mapping]]) -> st
 
 
 def digest_of_output(config: str, instance: int, output: Mapping) -> str:
-    """SHA-256 (hex) of a row of `outputs` and the run that it belongs to; apart from `digest_of`, so that outputs can be
-    left out of a store or added to it later."""
+    """SHA-256 (hex) of a row of `outputs` and its run; separate from `digest_of`, so that outputs can be left out of a store or
+    added later."""
     named = json.dumps([config, instance, output["evaluation_set"], output["width"]])
     return hashlib.sha256(named.encode() + bytes(output["content"])).hexdigest()
 
 
 def lock(connection: sa.Connection) -> None:
-    """Lets one process at a time make or upgrade the schema; SQLite's write lock does that by itself."""
+    """Lets one process at a time create or upgrade the schema; in SQLite the write lock does that already."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({APPLICATION_ID})")
 
 
 def insert_new(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping]) -> None:
-    """Inserts the rows whose keys are not there yet."""
+    """Inserts the rows whose keys are new."""
     if rows:
         connection.execute(_insert(connection, table).on_conflict_do_nothing(), rows)
 
 
 def insert_checkpoints(connection: sa.Connection, rows: Sequence[Mapping]) -> None:
-    """The same for `checkpoints`; one whose content came as a folder before takes the name of the archive that it comes as."""
+    """The same for `checkpoints`; one that was a folder before takes the name of the archive that has the same content."""
     insert_new(connection, checkpoints, rows)
     for row in rows:
         if row["archive_sha256"]:
@@ -306,7 +306,7 @@ def insert_checkpoints(connection: sa.Connection, rows: Sequence[Mapping]) -> No
 
 
 def insert_studies(connection: sa.Connection, rows: Sequence[Mapping]) -> None:
-    """The same for `studies`, which keep the most instances that were ever asked for."""
+    """The same for `studies`, which keep the largest number of instances that was ever asked for."""
     if rows:
         insert = _insert(connection, studies)
         connection.execute(insert.on_conflict_do_update(
@@ -315,7 +315,7 @@ def insert_studies(connection: sa.Connection, rows: Sequence[Mapping]) -> None:
 
 
 def _insert(connection, table: sa.Table):
-    """An INSERT that knows ON CONFLICT, which each of the two databases has in a dialect of its own."""
+    """An INSERT with ON CONFLICT, which SQLAlchemy has in each dialect separately."""
     if connection.dialect.name == "sqlite":
         from sqlalchemy.dialects import sqlite
         return sqlite.insert(table)
