@@ -336,6 +336,10 @@ def test_rows_widen_the_interval_of_a_reason():
     # no slope is left; half of that as is: row 6 is lost at batch 64 (2.2 / 14.8), row 7 won at batch 2 (-2.8 / 14.8)
     assert found.effect.estimate == pytest.approx((2.8 + 2.2) / 14.8 / 8 / 2, rel=1e-3)
     assert found.effect.low > 0 > found.with_rows.low
+    assert found.with_rows.error == pytest.approx(math.hypot(2.8, 2.2) / 14.8 / 8 / 2, rel=0.2)
+    lines["as_is"][2].runs[0].outputs.clear()  # the other instances know as much of the rows
+    again = reasons(Comparison(make_group(cells, labels="1" * 8, majority=0.5), lines, {}))["dropout_0"]
+    assert again.with_rows.error == pytest.approx(found.with_rows.error)
 
 
 def test_the_search_says_how_well_its_split_could_choose():

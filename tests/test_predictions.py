@@ -48,7 +48,9 @@ def test_right_and_wrong_by_run_and_row():
     assert read_correct(make_group(cell), cell, "dev").tolist() == [[1, 1, 1, 0], [1, 0, 1, 0]]
     assert read_correct(make_group(cell, right="11111"), cell, "dev") is None
     assert read_correct(Group("g", "mini", None, "MRPC", {}, {}, (cell,)), cell, "dev") is None
-    cell.runs[1].outputs.clear()
+    cell.runs[1].outputs.clear()  # a run from before predictions were kept
+    assert read_correct(make_group(cell), cell, "dev").tolist() == [[1, 1, 1, 0]]
+    cell.runs[0].outputs.clear()
     assert read_correct(make_group(cell), cell, "dev") is None
 
 
@@ -65,15 +67,25 @@ def test_variance_over_runs_and_rows_of_a_table_by_hand():
 def test_a_difference_of_cells_on_the_same_rows_has_no_variance_from_rows_that_both_get_right():
     first, second = np.tile([1.0, 1.0, 0.0, 0.0], (2, 1)), np.tile([1.0, 1.0, 1.0, 0.0], (2, 1))
     effect = Effect(-0.25, 0, 0, 0, 4, error=0.0, degrees=2)
-    both = over_rows(effect, [[0.5, 0.5], [-0.5, -0.5]], [first, second])
+    both = over_rows(effect, [1, -1], [first, second])
     assert both.error == pytest.approx(0.25)  # rows 0, 0, -1, 0: s^2 = 0.25, over four rows 0.0625
     assert both.high == pytest.approx(-0.25 + 3.182446 * 0.25, abs=1e-6)
     assert both.p == pytest.approx(0.391002, abs=1e-6)  # t(3) beyond -+1
 
 
+def test_runs_without_predictions_leave_the_variance_of_rows_to_the_others():
+    cell = make_cell(["1110", "1010"])
+    whole = mean_over_rows(make_group(cell), cell, "dev")
+    cell.runs[0].outputs.clear()
+    part = mean_over_rows(make_group(cell), cell, "dev")
+    assert (part.mean, part.n) == (whole.mean, whole.n)
+    # rows 1, 0, 1, 0: s^2 = 1 / 3, over rows 1 / 12; one run has no interaction to take off
+    assert part.half == pytest.approx(math.hypot(12.706205 * 0.125, 3.182446 * math.sqrt(1 / 12)), abs=1e-5)
+
+
 def test_without_a_difference_between_rows_the_interval_is_that_over_runs():
     effect = mean_effect([0.5, 0.6, 0.7])
-    both = over_rows(effect, [[1 / 3] * 3], [np.repeat([[0.5], [0.6], [0.7]], 9, axis=1)])
+    both = over_rows(effect, [1], [np.repeat([[0.5], [0.6], [0.7]], 9, axis=1)])
     assert (both.low, both.high, both.p) == pytest.approx((effect.low, effect.high, effect.p))
 
 
@@ -84,7 +96,7 @@ def test_the_interval_covers_what_other_runs_and_rows_would_give():
         of_runs, of_rows = 0.05 * random.normal(size=(runs, 1)), 0.5 * random.normal(size=(1, rows))
         table = 0.3 + of_runs + of_rows + random.normal(size=(runs, rows))
         effect = mean_effect(table.mean(axis=1).tolist())
-        both = over_rows(effect, [[1 / runs] * runs], [table])
+        both = over_rows(effect, [1], [table])
         held += both.low <= 0.3 <= both.high
         held_by_runs += effect.low <= 0.3 <= effect.high
     assert 0.92 < held / 400 < 0.99
@@ -137,4 +149,7 @@ def test_how_well_a_split_chooses():
     assert check.cost == pytest.approx(0.4 * 0.2, abs=0.006)
     assert check == check_search(group, [better, other], 1, better, 1, "dev")
     assert check_search(group, [better, other], 1, better, 20, "dev").other == 0
-    assert check_search(group, [better, other], 2, better, 1, "dev").other is None
+    assert check.instances == 1
+    assert check_search(group, [better, other], 2, better, 1, "dev") == check  # of one instance each predictions were kept
+    other.runs[0].outputs.clear()
+    assert check_search(group, [better, other], 1, better, 1, "dev").other is None

@@ -19,6 +19,7 @@ class Agreement:
     """How far the runs of a cell predict the same, and what they reach together."""
 
     runs: int
+    """Those whose predictions were kept."""
     rows: int
     churn: float
     """Share of the rows that two runs predict differently, mean over the pairs; 0 for a single run."""
@@ -39,6 +40,8 @@ class SearchCheck:
     """Of the validation split."""
     error: float
     """Standard error of an accuracy on so many rows, at the chosen candidate's."""
+    instances: int
+    """Runs of each candidate whose mean was taken in the draws; 0 where predictions were not kept."""
     other: float | None
     """How often another split of that size would choose another candidate; None where predictions were not kept."""
     cost: float | None
@@ -47,14 +50,18 @@ class SearchCheck:
 
 # -- reading
 
-def read_predictions(runs: Sequence[Run], evaluation_set: str):
-    """Class numbers as an array of small integers (runs x rows); None where a run has none, or they are no classes."""
+def where_kept(cell: Cell, evaluation_set: str) -> list[Run]:
+    """Scored runs whose predicted classes were kept; a run from before they were, or of a regression, has none."""
+    kept = [run for run in cell.scored_runs(evaluation_set) if evaluation_set in run.outputs]
+    return [run for run in kept if run.outputs[evaluation_set].width == 1]
+
+
+def read_predictions(cell: Cell, evaluation_set: str):
+    """Class numbers of the runs `where_kept` (runs x rows); None where there are none, or not of equally many rows."""
     import numpy as np
 
-    kept = [run.outputs.get(evaluation_set) for run in runs]
-    if not kept or any(each is None or each.width != 1 for each in kept) or len({len(each.content) for each in kept}) > 1:
-        return None
-    return np.stack([_to_numbers(each) for each in kept])
+    kept = [run.outputs[evaluation_set] for run in where_kept(cell, evaluation_set)]
+    return None if len({len(each.content) for each in kept}) != 1 else np.stack([_to_numbers(each) for each in kept])
 
 
 def read_labels(group: Group, evaluation_set: str):
@@ -64,9 +71,8 @@ def read_labels(group: Group, evaluation_set: str):
 
 
 def read_correct(group: Group, cell: Cell, evaluation_set: str):
-    """1 where a scored run is right, else 0 (runs x rows, in the order of the instances); None where that is not known."""
-    predicted = read_predictions(cell.scored_runs(evaluation_set), evaluation_set)
-    labels = read_labels(group, evaluation_set)
+    """1 where a run is right, else 0, of the runs `where_kept` (runs x rows); None where that is not known."""
+    predicted, labels = read_predictions(cell, evaluation_set), read_labels(group, evaluation_set)
     if predicted is None or labels is None or predicted.shape[1] != len(labels):
         return None
     return (predicted == labels).astype(float)
@@ -80,25 +86,26 @@ def _to_numbers(digits: Digits):
 
 # -- two sources of chance
 
-def over_rows(effect: Effect, weights: Sequence[Sequence[float]], values: Sequence) -> Effect:
+def over_rows(effect: Effect, weights: Sequence[float], values: Sequence) -> Effect:
     """The same effect with an interval over other runs and other rows together; it is never narrower than over runs alone.
 
-    The estimate is a weighted sum of the runs' means over the rows. With runs and rows as crossed random factors its variance
-    is that over runs (the effect's own) plus that over rows, less their interaction, which both contain: the method of
-    moments for the two-way layout, Searle, Casella, McCulloch, "Variance Components", chapter 4. The half widths of the two
+    The estimate is a weighted sum of the cells' means over runs and rows. With runs and rows as crossed random factors its
+    variance is that over runs (the effect's own) plus that over rows, less their interaction, which both contain: the method
+    of moments for the two-way layout, Searle, Casella, McCulloch, "Variance Components", chapter 4. The half widths of the two
     parts add up by their squares, each with its own degrees of freedom: Zou and Donner 2008, Statistics in Medicine 27.
 
     Args:
       effect: the estimate, with its error over runs.
-      weights: of the runs of each cell; those of all cells with their means give the estimate.
-      values: an array (runs x rows) for each cell: 1 where right, or any value whose mean over rows is what was tested.
+      weights: of the cells' means in the estimate.
+      values: an array (runs x rows) for each cell: 1 where right, or any value whose mean over rows is what was tested. Runs
+        may be missing; the variance over rows is estimated from those that are there.
     """
     from scipy.special import stdtrit
 
     rows = values[0].shape[1]
-    shared = sum(sum(weight ** 2 for weight in each) * _interaction(table) / rows
-                 for each, table in zip(weights, values, strict=True))
-    of_rows = max(0.0, float(_weighted_rows(weights, values).var(ddof=1)) / rows - shared)
+    shared = sum(weight ** 2 / len(table) * _interaction(table) / rows for weight, table in zip(weights, values, strict=True))
+    by_row = sum(weight * table.mean(axis=0) for weight, table in zip(weights, values, strict=True))
+    of_rows = max(0.0, float(by_row.var(ddof=1)) / rows - shared)
 
     def half(p: float) -> float:
         return math.hypot(float(stdtrit(effect.degrees, p / 2)) * effect.error,
@@ -121,20 +128,13 @@ def _find_p(half: Callable[[float], float], distance: float) -> float:
 def mean_over_rows(group: Group, cell: Cell, evaluation_set: str) -> Interval | None:
     """Mean accuracy of a cell with its interval over other instances and other rows; None where predictions were not kept."""
     correct = read_correct(group, cell, evaluation_set)
-    if correct is None or len(correct) < 2:
+    scores = [row.accuracy for row in cell.scored(evaluation_set) if row.accuracy is not None]
+    if correct is None or len(scores) < 2:
         return None
-    scores = correct.mean(axis=1).tolist()
     interval = mean_interval(scores)
     effect = Effect(interval.mean, interval.low, interval.high, 0.0, len(scores), _error(scores), len(scores) - 1)
-    both = over_rows(effect, [[1 / len(scores)] * len(scores)], [correct])
+    both = over_rows(effect, [1], [correct])
     return Interval(both.estimate, both.low, both.high, len(scores))
-
-
-def _weighted_rows(weights: Sequence[Sequence[float]], values: Sequence):
-    """What each row adds to the estimate: the weighted sum of the runs' values there."""
-    import numpy as np
-
-    return sum(np.asarray(each) @ table for each, table in zip(weights, values, strict=True))
 
 
 def _interaction(table) -> float:
@@ -158,7 +158,7 @@ def measure_agreement(group: Group, cell: Cell, evaluation_set: str) -> Agreemen
     """Churn, ensemble and hard rows of a cell; None where its predictions or the labels were not kept."""
     import numpy as np
 
-    predicted = read_predictions(cell.scored_runs(evaluation_set), evaluation_set)
+    predicted = read_predictions(cell, evaluation_set)
     labels = read_labels(group, evaluation_set)
     if predicted is None or labels is None or predicted.shape[1] != len(labels):
         return None
@@ -188,21 +188,27 @@ def check_search(group: Group, tried: Sequence[Cell], instances: int, chosen: Ce
     """What a validation split of so many rows can choose among these candidates; None where the chosen has no score.
 
     Other splits are drawn from the rows of the evaluation set, without replacement, and scored by what the same runs predicted
-    there; each candidate's score is the mean over its first instances.
+    there; each candidate's score is the mean over as many instances as the search took, or as predictions were kept of.
     """
-    import numpy as np
-
     scored = [row.accuracy for row in chosen.scored(evaluation_set) if row.accuracy is not None]
     if not scored or rows < 1:
         return None
     mean = sum(scored) / len(scored)
     error = math.sqrt(mean * (1 - mean) / rows)
     correct = [read_correct(group, cell, evaluation_set) for cell in tried]
-    if any(each is None or len(each) < instances or each.shape[1] < rows for each in correct):
-        return SearchCheck(rows, error, None, None)
-    means = np.stack([each[:instances].mean(axis=0) for each in correct])
-    overall, random = means.mean(axis=1), np.random.default_rng(0)
-    choices = np.array([means[:, random.choice(means.shape[1], rows, replace=False)].mean(axis=1).argmax()
-                        for _ in range(DRAWS)])
+    if any(each is None or each.shape[1] < rows for each in correct):
+        return SearchCheck(rows, error, 0, None, None)
+    used = min(instances, *map(len, correct))
     place = next(number for number, cell in enumerate(tried) if cell.config == chosen.config)
-    return SearchCheck(rows, error, float((choices != place).mean()), float((overall.max() - overall[choices]).mean()))
+    return SearchCheck(rows, error, used, *_draw_splits([each[:used].mean(axis=0) for each in correct], place, rows))
+
+
+def _draw_splits(means: Sequence, place: int, rows: int) -> tuple[float, float]:
+    """How often a draw of so many rows chooses another candidate than this one, and what the choices cost on average."""
+    import numpy as np
+
+    table, random = np.stack(means), np.random.default_rng(0)
+    overall = table.mean(axis=1)
+    choices = np.array([table[:, random.choice(table.shape[1], rows, replace=False)].mean(axis=1).argmax()
+                        for _ in range(DRAWS)])
+    return float((choices != place).mean()), float((overall.max() - overall[choices]).mean())

@@ -60,11 +60,12 @@ def slope_over_rows(group: Group, cells: Sequence[Cell], evaluation_set: str, ef
       x: of every scored run, cell by cell.
       levels: the group of runs of each, which has a level of its own.
     """
-    correct = [read_correct(group, cell, evaluation_set) for cell in cells if cell.scored(evaluation_set)]
+    cells = [cell for cell in cells if cell.scored(evaluation_set)]
+    correct = [read_correct(group, cell, evaluation_set) for cell in cells]
     if effect is None or any(each is None for each in correct):
         return None
     weights = iter(slope_weights(x, levels))
-    return over_rows(effect, [[next(weights) for _ in each] for each in correct], correct)
+    return over_rows(effect, [sum(next(weights) for _ in cell.scored(evaluation_set)) for cell in cells], correct)
 
 
 def slope_weights(x: Sequence[float], levels: Sequence) -> list[float]:

@@ -108,7 +108,7 @@ def contrast_over_rows(group: Group, cells: Sequence[Cell], evaluation_set: str,
     correct = [read_correct(group, cell, evaluation_set) for cell in cells]
     if effect is None or any(each is None for each in correct):
         return None
-    return over_rows(effect, [[weight / len(each)] * len(each) for weight, each in zip(weights, correct, strict=True)], correct)
+    return over_rows(effect, weights, correct)
 
 
 # -- the shift

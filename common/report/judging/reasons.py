@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from common.inputs.batches import count_training_rows
 from common.report.comparisons import Comparison
+from common.report.judging.batch_size import slope_weights
 from common.report.judging.rules import AT_THE_FLOOR, NO_SPREAD, Measured, Question, is_at_the_floor, judge_family
 from common.report.judging.verdict import Verdict
-from common.report.predictions import SearchCheck, check_search, over_rows, read_correct
+from common.report.predictions import SearchCheck, check_search, over_rows, read_correct, where_kept
 from common.report.protocol import CLAIMS, Claim
 from common.report.results import Cell, Group
 from common.report.statistics import Effect, mean_effect, slope
@@ -101,26 +102,24 @@ def find_out(condition: str, as_is: Line, then: Line, evaluation_set: str, colum
 
 
 def _over_rows(group: Group, finding: Finding, as_is: Line, then: Line, evaluation_set: str) -> Effect | None:
-    """The effect with an interval over other rows, too: a row's part of the slopes, for each instance."""
-    tables = {(name, size): _by_instance(group, line[size], evaluation_set, finding.instances)
-              for name, line in (("as_is", as_is), ("then", then)) for size in finding.sizes}
-    if finding.left is None or any(table is None for table in tables.values()):
+    """The effect with an interval over other rows, too: what each row adds to it, for each instance that has all predictions."""
+    lines = ((as_is, -1 / 2), (then, 1))
+    kept = set(finding.instances).intersection(*(
+        {run.instance for run in where_kept(line[size], evaluation_set)} for line, _ in lines for size in finding.sizes))
+    if finding.left is None or not kept:
         return None
     logs = [math.log2(size) for size in finding.sizes]
-    mean = sum(logs) / len(logs)
-    spread = sum((each - mean) ** 2 for each in logs)
-    table = sum((log - mean) / spread * (tables["then", size] - tables["as_is", size] / 2)
-                for log, size in zip(logs, finding.sizes, strict=True))
-    return over_rows(finding.left, [[1 / len(table)] * len(table)], [table])
+    tables = [share * weight * correct for line, share in lines
+              for weight, size in zip(slope_weights(logs, [0] * len(logs)), finding.sizes, strict=True)
+              if (correct := _by_instance(group, line[size], evaluation_set, sorted(kept))) is not None]
+    return over_rows(finding.left, [1], [sum(tables)]) if len(tables) == 2 * len(logs) else None
 
 
 def _by_instance(group: Group, cell: Cell, evaluation_set: str, instances: Sequence[int]):
-    """1 where right, of these instances in this order (runs x rows); None where predictions were not kept."""
+    """1 where right, of these instances in this order (runs x rows); None where that is not known."""
     correct = read_correct(group, cell, evaluation_set)
-    if correct is None:
-        return None
-    places = {run.instance: place for place, run in enumerate(cell.scored_runs(evaluation_set))}
-    return correct[[places[number] for number in instances]]
+    places = {run.instance: place for place, run in enumerate(where_kept(cell, evaluation_set))}
+    return None if correct is None else correct[[places[number] for number in instances]]
 
 
 def check_searches(comparison: Comparison, evaluation_set: str) -> dict[int, SearchCheck]:
