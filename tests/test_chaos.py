@@ -94,7 +94,7 @@ def test_kills_at_any_moment_of_a_study(tmp_path):
         assert ask(folder / "results.db", "SELECT DISTINCT n FROM cells") == [(4,)]
         most = max(most, *begun.values())
     tell("`kill -9` of a study of 24 short runs", kills, f"{grids} grids of 24 complete, every run recorded once, no recorded "
-         f"run trained again; a run was begun {most} times at most")
+         f"run trained again; a run was started {most} times at most")
 
 
 REAL = """
@@ -225,8 +225,8 @@ def test_sixteen_started_together_on_a_store_that_is_not_there(tmp_path, kind, r
         with store.reading() as connection:
             assert connection.exec_driver_sql("SELECT count(*), count(DISTINCT run) FROM results").one() == (20, 20)
         store.close()
-    tell(f"{len(processes)} processes on one {kind} store that is not there yet", number + 1,
-         "every run trained once, by one of them; no word of a lock")
+    tell(f"{len(processes)} processes on one new {kind} store", number + 1,
+         "every run trained once, by one of them; no message about a lock")
 
 
 def test_one_that_comes_back_from_a_long_sleep_changes_nothing(tmp_path):
@@ -246,7 +246,8 @@ def test_one_that_comes_back_from_a_long_sleep_changes_nothing(tmp_path):
         assert (successor.returncode, sleeper.returncode) == (0, 0)
         assert (ask(folder / "results.db", "SELECT * FROM runs"), ask(folder / "results.db", "SELECT * FROM results")) == before
         assert ask(folder / "results.db", "SELECT attempt FROM runs") == [(2,)]
-    tell("asleep for longer than the lease", number + 1, "the successor's result stands, the sleeper ends with status 0")
+    tell("stopped (SIGSTOP) for longer than the lease", number + 1,
+         "the successor's result is kept, the stopped process ends with status 0")
 
 
 # -- a report
@@ -290,7 +291,8 @@ def test_a_report_killed_at_any_system_call_is_the_old_or_the_new_one(old_report
     assert run(0).returncode == 0
     assert sorted(os.listdir(old_report)) == ["REPORT.md", "figures", "trace"]
     assert sorted(os.listdir(old_report / "figures")) == ["a.png", "b.png"]
-    tell(f"`kill -9` of the report's writing at each `{call}`", sum(outcomes.values()), f"whole each time: {dict(outcomes)}")
+    tell(f"`kill -9` while the report is written, at each `{call}`", sum(outcomes.values()),
+         f"complete each time: {dict(outcomes)}")
 
 
 def test_a_report_killed_at_any_moment_is_the_old_or_the_new_one(tmp_path):
@@ -313,7 +315,7 @@ def test_a_report_killed_at_any_moment_is_the_old_or_the_new_one(tmp_path):
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
     assert sorted(os.listdir(tmp_path)) == ["REPORT.md", "figures", "results.db"]
     assert {path: path.read_bytes() for path in (tmp_path / "figures").iterdir()} == figures
-    tell("`kill -9` of make_report.py", sum(outcomes.values()), f"REPORT.md whole each time: {dict(outcomes)}")
+    tell("`kill -9` of make_report.py", sum(outcomes.values()), f"REPORT.md complete each time: {dict(outcomes)}")
 
 
 # -- the same numbers
@@ -379,5 +381,5 @@ def test_the_views_of_ten_thousand_runs_answer_at_once(store, tmp_path):
                 seconds.append(time.process_time() - began)
             slowest = max(slowest, min(seconds))
     assert slowest < 0.1
-    tell("questions to the views of 10,000 runs with 500,000 measurements", len(QUESTIONS),
+    tell("queries on the views of 10,000 runs with 500,000 measurements", len(QUESTIONS),
          f"{1000 * slowest:.0f} ms of a processor at most")
