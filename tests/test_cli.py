@@ -3,6 +3,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -195,6 +196,19 @@ def test_no_network_and_nothing_cached(call, tmp_path):
     is_refused(done, "uncased_L-4_H-256_A-4.zip cannot be fetched from https://storage.googleapis.com/bert_models/2020_02_20/"
                "uncased_L-4_H-256_A-4.zip: BERT_GLUE_OFFLINE forbids it; give it with --checkpoint FILE, or set "
                "BERT_GLUE_MIRROR to the folder or address where it is")
+
+
+def test_without_a_network_all_tasks_are_named_at_once(call, inputs, tmp_path):
+    """Ten tasks at two hosts, of which none answers."""
+    began = time.monotonic()
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("BERT_GLUE")}
+    done = subprocess.run([sys.executable, ROOT / "exp_allglue.py", "--checkpoint", inputs / "tiny.zip"], cwd=tmp_path,
+                          capture_output=True, text=True, timeout=120, env=clean | {
+                              "BERT_GLUE_CACHE": str(tmp_path / "cache"), "HTTPS_PROXY": "http://127.0.0.1:9"})
+    assert (done.returncode, time.monotonic() - began < 60) == (2, True)
+    assert done.stderr.splitlines()[-1].startswith(
+        "error: no task has files that can be used (SST-2, MRPC, QQP, MNLI, SNLI, QNLI, RTE, WNLI, CoLA, STS-B); SST-2: "
+        "SST-2.zip cannot be fetched from https://dl.fbaipublicfiles.com/glue/data/SST-2.zip: there is no connection; ")
 
 
 def test_a_cache_that_cannot_be_written(call):

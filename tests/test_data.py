@@ -373,7 +373,7 @@ def test_an_interrupted_write_leaves_no_cache_entry(tmp_path, encoder, monkeypat
     def fail(descriptor):
         raise OSError(28, "No space left on device")
 
-    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
+    with monkeypatch.context() as patch, pytest.raises(UserError, match="No space left"):
         patch.setattr(files.os, "fsync", fail)
         get_wnli(tmp_path)
     assert list((tmp_path / "cache" / "tokens").iterdir()) == []

@@ -9,11 +9,13 @@ import io
 import json
 import os
 import random
+import re
 import signal
 import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import zipfile
@@ -954,6 +956,178 @@ def test_a_folder_of_the_user(tmp_path, cache):
     assert error_of(glue.get_glue_folder, TASKS["MRPC"], folder + "x", cache) == (
         f"there is no folder {folder}x; --glue-dir takes a folder with a subfolder for each GLUE task")
     assert files_in(cache) == []
+
+
+# -- files by hand and remedies: what a message tells the user to do works
+
+MSR = {"msr_paraphrase_train.txt": b"\xef\xbb\xbfQuality\t#1 ID\t#2 ID\t#1 String\t#2 String\n1\t10\t11\tA\tB\n0\t20\t21\tC\tD\n",
+       "msr_paraphrase_test.txt": b"\xef\xbb\xbfQuality\t#1 ID\t#2 ID\t#1 String\t#2 String\n1\t40\t41\tI\tJ\n",
+       "mrpc_dev_ids.tsv": b"20\t21\n"}
+DIVIDED = {"train.tsv": b"Quality\t#1 ID\t#2 ID\t#1 String\t#2 String\n1\t10\t11\tA\tB\n",
+           "dev.tsv": b"Quality\t#1 ID\t#2 ID\t#1 String\t#2 String\n0\t20\t21\tC\tD\n",
+           "test.tsv": b"index\t#1 ID\t#2 ID\t#1 String\t#2 String\n0\t40\t41\tI\tJ\n"}
+
+
+@pytest.fixture
+def msr(server, monkeypatch):
+    """Small files of Microsoft's as the official ones; the server has all of them but the ids."""
+    sources = [download.Source(f"{server.address}/{name}", hashlib.sha256(body).hexdigest(), len(body))
+               for name, body in MSR.items()]
+    monkeypatch.setitem(glue.SOURCES, "MRPC", tuple(sources))
+    server.answers |= {f"/{name}": [whole(body)] for name, body in MSR.items() if name != "mrpc_dev_ids.tsv"}
+    return sources
+
+
+def get_mrpc(glue_dir, cache):
+    return contents(glue.get_glue_folder(TASKS["MRPC"], glue_dir and str(glue_dir), cache))
+
+
+@pytest.mark.parametrize("place", [".", "MRPC", "mrpc"])
+def test_the_remedies_for_a_file_that_cannot_be_fetched(msr, server, tmp_path, cache, monkeypatch, place):
+    assert error_of(get_mrpc, None, cache).endswith(
+        "; give it with --glue-dir FOLDER, or set BERT_GLUE_MIRROR to the folder or address where it is")
+    (tmp_path / "mine" / place).mkdir(parents=True)
+    (tmp_path / "mine" / place / "mrpc_dev_ids.tsv").write_bytes(MSR["mrpc_dev_ids.tsv"])
+    assert get_mrpc(tmp_path / "mine", tmp_path / "first cache") == DIVIDED  # --glue-dir
+    monkeypatch.setenv("BERT_GLUE_MIRROR", str(tmp_path / "mine" / place))
+    assert get_mrpc(None, tmp_path / "second cache") == DIVIDED  # a folder
+    server.answers["/mirror/mrpc_dev_ids.tsv"] = [whole(MSR["mrpc_dev_ids.tsv"])]
+    monkeypatch.setenv("BERT_GLUE_MIRROR", f"{server.address}/mirror")
+    assert get_mrpc(None, tmp_path / "third cache") == DIVIDED  # an address
+
+
+def test_microsofts_files_by_hand_need_no_network(msr, server, tmp_path, cache, monkeypatch):
+    monkeypatch.setenv("BERT_GLUE_OFFLINE", "1")
+    make_folder(tmp_path / "mine", MSR)
+    assert get_mrpc(tmp_path / "mine", cache) == DIVIDED
+    assert server.requests == []
+
+
+def test_an_altered_official_file_is_refused_and_removing_it_helps(msr, server, tmp_path, cache):
+    folder = make_folder(tmp_path / "mine", MSR | {"msr_paraphrase_test.txt": b"altered"})
+    assert error_of(get_mrpc, folder, cache) == (
+        f"MRPC is not in {folder} (complete tasks there: none), and {folder}/msr_paraphrase_test.txt is not the official file: "
+        "its SHA-256 is another; fetch it again, or remove it")
+    (folder / "msr_paraphrase_test.txt").unlink()
+    assert get_mrpc(folder, cache) == DIVIDED
+
+
+def test_an_official_archive_by_hand_is_unpacked(server, tmp_path, cache, monkeypatch):
+    body = make_zip(tmp_path / "x.zip", MNLI).read_bytes()
+    offer(monkeypatch, server, "MNLI", "MNLI.zip", body)
+    folder = make_folder(tmp_path / "mine", {"MNLI.zip": body})
+    assert contents(glue.get_glue_folder(TASKS["MNLI"], str(folder), cache))["train.tsv"] == b"train"
+    assert server.requests == []
+
+
+def test_tasks_that_are_not_in_the_folder_are_fetched(server, tmp_path, cache, monkeypatch):
+    """The usual folder of GLUE has no SNLI."""
+    offer(monkeypatch, server, "SNLI", "snli_1.0.zip", make_zip(tmp_path / "x.zip", {
+        f"snli_1.0/snli_1.0_{name}.txt": name.encode() for name in ("train", "dev", "test")}).read_bytes())
+    folder = make_folder(tmp_path / "glue" / "RTE", {"train.tsv": b"", "dev.tsv": b""}).parent
+    assert glue.get_glue_folder(TASKS["RTE"], str(folder), cache) == folder / "RTE"
+    assert contents(glue.get_glue_folder(TASKS["SNLI"], str(folder), cache))["dev.tsv"] == b"dev"
+
+
+@pytest.mark.parametrize("name", ["dev.tsv", "dev.tsv.gz", "validation-00000-of-00001.parquet", "validation.arrow",
+                                  "validation.jsonl"])
+def test_the_remedies_for_a_missing_split(server, tmp_path, cache, monkeypatch, name):
+    folder = make_folder(tmp_path / "glue" / "RTE", {"train.tsv": b""}).parent
+    sentence = error_of(glue.get_glue_folder, TASKS["RTE"], str(folder), cache)
+    assert "add the file (dev.tsv, dev.tsv.gz, validation-*.parquet, validation.arrow or validation.jsonl), or leave" in sentence
+    (folder / "RTE" / name).touch()
+    assert glue.get_glue_folder(TASKS["RTE"], str(folder), cache) == folder / "RTE"
+    offer(monkeypatch, server, "RTE", "RTE.zip", make_zip(tmp_path / "x.zip", {
+        "RTE/train.tsv": b"train", "RTE/dev.tsv": b"dev"}).read_bytes())
+    assert contents(glue.get_glue_folder(TASKS["RTE"], None, cache)) == {"train.tsv": b"train", "dev.tsv": b"dev"}
+
+
+def test_a_checkpoint_that_cannot_be_fetched_can_be_given_as_a_file(server, tmp_path, cache):
+    archive = make_zip(tmp_path / "x.zip", CHECKPOINT)
+    assert "give it with --checkpoint FILE" in error_of(get_checkpoint, f"{server.address}/x.zip", cache)
+    assert get_checkpoint(str(archive), cache).digest == CHECKPOINT_DIGEST
+
+
+def test_looking_for_a_folder_fetches_nothing(server, tmp_path, cache, monkeypatch):
+    offer(monkeypatch, server, "RTE", "RTE.zip", make_zip(tmp_path / "x.zip", {
+        "RTE/train.tsv": b"train", "RTE/dev.tsv": b"dev"}).read_bytes())
+    assert glue.find_glue_folder(TASKS["RTE"], None, cache) is None
+    assert server.requests == []
+    folder = glue.get_glue_folder(TASKS["RTE"], None, cache)
+    assert glue.find_glue_folder(TASKS["RTE"], None, cache) == folder
+
+
+# -- a full disk, a cache of two users
+
+def test_a_full_cache_disk_is_one_sentence(server, tmp_path, cache, monkeypatch):
+    def full(source, target, *_):
+        raise OSError(28, "No space left on device")
+
+    archive = make_zip(tmp_path / "x.zip", CHECKPOINT)
+    monkeypatch.setattr("common.inputs.archives.shutil.copyfileobj", full)
+    sentence = error_of(get_checkpoint, str(archive), cache)
+    assert re.fullmatch(f"{cache}/checkpoints/[0-9a-f]{{64}} cannot be read or written \\(No space left on device\\); free some "
+                        "space, or name another cache folder with BERT_GLUE_CACHE", sentence)
+    assert files_in(cache) == []
+
+
+def test_tokens_on_a_full_disk_are_one_sentence(tmp_path, cache, monkeypatch):
+    """A real limit of 4 kB for each file, as the system reports it."""
+    (tmp_path / "vocab.txt").write_text("\n".join(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "b")) + "\n")
+    code = f"""if True:
+        import resource, signal
+        from pathlib import Path
+        import numpy as np
+        from common import UserError
+        from common.inputs import tokens
+        from common.inputs.reading import Examples, GlueData
+        from common.studies.tasks import TASKS
+        tokens.encode_texts = lambda texts, vocabulary, length: ([[2, 4, 3]] * len(texts), [3] * len(texts))
+        data = GlueData(TASKS["CoLA"], {{"train": Examples([1] * 1000, [("a",)] * 1000)}}, "digest")
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+        try:
+            tokens.get_tokens(data, Path({str(tmp_path)!r}) / "vocab.txt", 128, Path({str(cache)!r}))
+        except UserError as error:
+            print(error)"""
+    printed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True).stdout
+    assert printed.startswith(f"{cache}/tokens/CoLA-") and printed.count("\n") == 1
+    assert printed.endswith("cannot be read or written (File too large); fix that, or name another cache folder with "
+                            "BERT_GLUE_CACHE\n")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as two users")
+@pytest.mark.parametrize("umask, outcome", [
+    (0o022, f"fetched {CHECKPOINT_DIGEST}"),
+    (0o077, "cannot be read or written (Permission denied); fix that, or name another cache folder with BERT_GLUE_CACHE")])
+def test_a_cache_of_another_user_works_or_says_what_to_do(server, monkeypatch, umask, outcome):
+    """What the first user fetched and unpacked, the second can use, if the first lets others read."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        archive = make_zip(Path(folder) / "x.zip", CHECKPOINT)
+        archive.chmod(0o644)
+        server.answers["/file.zip"] = [whole()]
+        code = f"""if True:
+            import os, sys
+            from pathlib import Path
+            from common import UserError
+            from common.inputs import checkpoint, download
+            cache = Path(sys.argv[1])
+            os.umask({umask})
+            if sys.argv[2] == "second":
+                os.setgroups([]), os.setgid(65534), os.setuid(65534)
+            try:
+                download.download(download.Source("{server.address}/file.zip", "{BODY_SHA256}", 5000), cache)
+                print("fetched", checkpoint.get_checkpoint({str(archive)!r}, cache).digest)
+            except UserError as error:
+                print(error)"""
+        cache = Path(folder) / "cache"
+        cache.mkdir()
+        run = [subprocess.run([sys.executable, "-c", code, str(cache), who], cwd=ROOT, capture_output=True, text=True)
+               for who in ("first", "second")]
+        assert run[0].stdout == f"fetched {CHECKPOINT_DIGEST}\n", run[0].stderr
+        assert run[1].stdout.endswith(outcome + "\n"), run[1].stderr
+        assert len(server.requests) == 1
 
 
 # -- real files

@@ -4,6 +4,7 @@
     locks/       one for each entry of the cache; the kernel frees a lock when its process dies
 """
 import contextlib
+import errno
 import hashlib
 import os
 import re
@@ -41,13 +42,13 @@ MAX_BYTES = 4 << 30
 
 @contextlib.contextmanager
 def disk_errors_told() -> Iterator[None]:
-    """Turns what the operating system says about files into one sentence."""
+    """Turns what the operating system says about files of the cache into one sentence."""
     try:
         yield
     except OSError as error:
-        raise UserError(f"{error.filename or 'a file of the cache'} cannot be read or written "
-                        f"({error.strerror or error}); fix that, or name another cache folder with BERT_GLUE_CACHE"
-                        ) from error
+        remedy = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "fix that"
+        raise UserError(f"{error.filename or 'a file of the cache'} cannot be read or written ({error.strerror or error}); "
+                        f"{remedy}, or name another cache folder with BERT_GLUE_CACHE") from error
 
 
 # -- the cache
@@ -178,7 +179,6 @@ def _fetch(address: str, path: Path, source: Source) -> None:
     elif not re.match("https?://", address, re.IGNORECASE):
         raise _Failed("only http and https addresses are fetched", final=True)
     else:
-        print(f"fetching {source.name} from {shown(address)}", file=sys.stderr)
         _download(address, path, source)
 
 
@@ -203,6 +203,7 @@ def _download(address: str, path: Path, source: Source) -> None:
     host = urlsplit(address).netloc
     if host in _unreachable:
         raise _Failed("there is no connection", final=True)
+    print(f"fetching {source.name} from {shown(address)}", file=sys.stderr)
     part = path.with_name(f"{path.name}.part")
     with requests.Session() as session:
         if not source.sha256:
@@ -334,6 +335,7 @@ def _is_unreachable(error: Exception) -> bool:
     from urllib3.exceptions import NewConnectionError
 
     reason = getattr(error.args[0], "reason", None) if error.args else None
+    reason = getattr(reason, "original_error", reason)  # of a proxy that is not there
     return isinstance(error, requests.ConnectTimeout) or isinstance(reason, NewConnectionError)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from common.files import make_once, write_arrays
+from common.inputs.download import disk_errors_told
 from common.inputs.reading import Examples, GlueData
 from common.studies.tasks import Task
 
@@ -58,6 +59,7 @@ class Batch:
     labels: np.ndarray
 
 
+@disk_errors_told()
 def get_tokens(data: GlueData, vocabulary: Path, max_length: int, cache: Path) -> dict[str, Tokens]:
     """The encoded rows of every set: from the cache, or made now and put there.
 

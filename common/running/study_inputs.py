@@ -77,8 +77,14 @@ def load_inputs(tasks: tuple[str, ...], options: RunOptions) -> StudyInputs:
         except UserError as error:
             errors[task.name] = error
     if not data:
-        raise next(iter(errors.values()))
+        raise _join(errors)
     return StudyInputs(checkpoint, folders, data, errors)
+
+
+def _join(errors: dict[str, UserError]) -> UserError:
+    """One error for all tasks."""
+    task, first = next(iter(errors.items()))
+    return first if len(errors) == 1 else UserError(f"no task has files that can be used ({', '.join(errors)}); {task}: {first}")
 
 
 def _load_task(task: Task, options: RunOptions) -> tuple[Path, GlueData]:

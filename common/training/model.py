@@ -19,6 +19,7 @@ from official.nlp.tools import tf1_bert_checkpoint_converter_lib as converter
 from common import UserError
 from common.files import make_once, write_arrays
 from common.inputs.batches import seed_of
+from common.inputs.download import disk_errors_told
 from common.studies.config import RunConfig
 from common.training.garden import AdamWeightDecay
 
@@ -28,6 +29,7 @@ HEAD_DEVIATION = 0.02
 """Standard deviation of the head's initial weights (truncated normal), as in google-research/bert."""
 
 
+@disk_errors_told()
 def get_weights(checkpoint, cache: Path) -> dict[str, np.ndarray]:
     """A checkpoint's encoder weights by the names that Model Garden's BertEncoderV2 gives them.
 
