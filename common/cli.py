@@ -215,6 +215,7 @@ def _run(study: Study, flags) -> int:
     if flags.dry_run:
         run = StudyRun.load(study, make_options(**options))
         _print_plan(run.plan())
+        _print_advice(flags.db, study, run.inputs.checkpoint.digest)
         for name, error in run.inputs.errors.items():
             print(f"failed: {name}: {error}", file=sys.stderr)
         return 1 if run.inputs.errors else 0
@@ -258,6 +259,21 @@ def _print_plan(plan) -> None:
     for search in plan.searches:
         print(f"{search.name}: {count(search.undecided, 'choice')} will be made by a search; then up to "
               f"{count(search.runs, 'more run')}")
+
+
+def _print_advice(db: str, study: Study, checkpoint: str) -> None:
+    """What the runs so far say of the study's claims, and how many more would decide them."""
+    from common.report.planning_advice import advise
+    from common.store.connection import NoStore
+    from common.store.store import Store
+
+    try:
+        lines = advise(Store(db, create=False), study.name, tasks=study.tasks, checkpoint=checkpoint)
+    except NoStore:
+        return
+    if lines:
+        print("\nWhat the runs so far say, and what would decide the rest:")
+        print(*(textwrap.fill(line, 118, initial_indent="- ", subsequent_indent="  ") for line in lines), sep="\n")
 
 
 def _wrap(text: str) -> str:

@@ -25,7 +25,7 @@ from common.running.driver import Driver, stopping_on_sigterm  # noqa: E402
 from common.running.outbox import Outbox  # noqa: E402
 from common.running.planning import find_needs  # noqa: E402
 from common.running.processes import FreshProcesses  # noqa: E402
-from common.store.store import Store  # noqa: E402
+from common.store.store import InputRows, Store  # noqa: E402
 from common.studies.config import RunConfig  # noqa: E402
 from common.training.job import Job, Progress, RunResult  # noqa: E402
 
@@ -60,8 +60,8 @@ def make_result(score=0.75, **fields) -> RunResult:
 def plan(store: Store, configs: list[RunConfig], instances=1, study="bs_mrpc", label_rows=(), **more):
     """What a `StudyRun` does before it trains."""
     needs = find_needs(store, configs, instances, **more)
-    store.plan(study, {need.config: need.wanted for need in needs}, instances, checkpoint=CHECKPOINT_ROW,
-               data=DATA_ROWS, label_rows=label_rows, **more)
+    store.plan(study, {need.config: need.wanted for need in needs}, instances,
+               InputRows(CHECKPOINT_ROW, DATA_ROWS, label_rows), **more)
     return needs
 
 

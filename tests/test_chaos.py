@@ -104,7 +104,7 @@ from stand_in import Silence
 from test_chaos import make_job
 from common.running.driver import Driver
 from common.running.outbox import Outbox
-from common.store.store import Store
+from common.store.store import InputRows, Store
 from common.running.planning import find_needs
 from common.training.run import train_run
 from common.running.processes import FreshProcesses
@@ -113,7 +113,7 @@ folder, sample = Path(sys.argv[1]), Path(sys.argv[2])
 job = make_job(sample, folder)
 store = Store(folder / "results.db")
 needs = find_needs(store, [job.config], 1)
-store.plan("real", {job.config: [0]}, 1, checkpoint=job.checkpoint.row(), data=[])
+store.plan("real", {job.config: [0]}, 1, InputRows(job.checkpoint.row(), []))
 executor = FreshProcesses(1)
 Driver(store, executor, lambda config, instance: job, Silence(), Outbox(folder / "outbox", "results")).run(needs)
 executor.kill()

@@ -12,7 +12,7 @@ from stand_in import make_config
 
 from common.inputs.checkpoint import get_checkpoint
 from common.inputs.reading import load_glue
-from common.store.store import Store
+from common.store.store import InputRows, Store
 from common.studies.tasks import TASKS
 
 ROOT = Path(__file__).parent.parent
@@ -388,7 +388,7 @@ def prepared(inputs, tmp_path):
     data = load_glue(TASKS["MRPC"], inputs / "glue" / "MRPC", allow_other_rows=True)
     two, eight = (make_config(data=data.digest, checkpoint=checkpoint.digest, batch_size=size) for size in (2, 8))
     store = Store(tmp_path / "results.db")
-    store.plan("bs_mrpc", {two: [0, 1, 2], eight: [0, 1, 2]}, 3, checkpoint=checkpoint.row(), data=data.rows())
+    store.plan("bs_mrpc", {two: [0, 1, 2], eight: [0, 1, 2]}, 3, InputRows(checkpoint.row(), data.rows()))
     store.close()
     connection = sqlite3.connect(tmp_path / "results.db")
     for config, instance, values in [

@@ -122,7 +122,7 @@ def test_the_page_about_stores_shows_some_of_them():
 @pytest.mark.tensorflow
 @pytest.mark.slow
 def test_a_task_and_a_study_are_added_by_the_words_of_the_document(tmp_path):
-    row, study = code("docs/extending.md", "python")
+    row, study, notebook = code("docs/extending.md", "python")
     for name in ("common", "exp_allglue.py"):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, tmp_path / name)
@@ -150,6 +150,13 @@ def test_a_task_and_a_study_are_added_by_the_words_of_the_document(tmp_path):
         ("SciTail", "dev", 20, 32)]
     assert ask(tmp_path / "results.db", "select distinct study from studies") == [("lr_scitail",)]
     assert call("exp_allglue.py", "--tasks", "SciTail", "--dry-run").returncode == 0
+
+    done = subprocess.run([sys.executable, "-"], input=notebook, cwd=tmp_path, capture_output=True, text=True, timeout=300,
+                          env=os.environ | {"BERT_GLUE_CACHE": str(tmp_path / "cache")})
+    assert done.stdout == "2 runs of the study are in results.db\n[]\n", done.stderr
+    assert ask(tmp_path / "results.db", "select dropout, count(*) from results where config in (select hash from configs "
+               "where json like '%\"warmup\":0.2%') group by 1 order by 1") == [(0.0, 1), (0.1, 1)]
+    assert len(list((tmp_path / "models").iterdir())) == 2
 
 
 def test_the_scripts_for_clusters_can_be_read_by_python():

@@ -31,7 +31,7 @@ from stand_in import (
 from common import UserError
 from common.store.owner import Owner
 from common.store.schema import APPLICATION_ID, VERSION
-from common.store.store import RunLost, Store
+from common.store.store import InputRows, RunLost, Store
 
 HERE = Path(__file__).parent
 
@@ -783,10 +783,10 @@ def test_the_archive_of_a_checkpoint_that_first_came_as_a_folder_is_added(store,
             return connection.exec_driver_sql("SELECT name, archive_sha256 FROM checkpoints").all()
 
     as_folder = CHECKPOINT_ROW | {"archive_sha256": None, "name": "folder"}
-    store.plan("bs_mrpc", {config: [0]}, 1, checkpoint=as_folder, data=[])
+    store.plan("bs_mrpc", {config: [0]}, 1, InputRows(as_folder, []))
     assert rows() == [("folder", None)]
-    store.plan("bs_mrpc", {config: [0]}, 1, checkpoint=CHECKPOINT_ROW, data=[])
-    store.plan("bs_mrpc", {config: [0]}, 1, checkpoint=as_folder, data=[])
+    store.plan("bs_mrpc", {config: [0]}, 1, InputRows(CHECKPOINT_ROW, []))
+    store.plan("bs_mrpc", {config: [0]}, 1, InputRows(as_folder, []))
     assert rows() == [("uncased_L-4_H-256_A-4", "a" * 64)]
 
 

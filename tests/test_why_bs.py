@@ -12,6 +12,7 @@ import exp_bs_mrpc
 import exp_why_bs
 from common.running.options import RunOptions
 from common.running.study_run import StudyRun
+from common.store.store import InputRows
 from common.studies.study import find_best, make_parts
 
 ROWS = 3485  # of MRPC's 3668 for training
@@ -87,7 +88,7 @@ class Inputs:
     """Stands for the input of the study: MRPC with all of its rows."""
 
     errors = {}
-    store_rows = {"checkpoint": CHECKPOINT_ROW, "data": DATA_ROWS}
+    store_rows = InputRows(CHECKPOINT_ROW, DATA_ROWS)
 
     def make_grid(self, study):
         return [(make_config(**fields), ROWS) for fields in study.cells()]

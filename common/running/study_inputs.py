@@ -9,6 +9,7 @@ from common.inputs.checkpoint import Checkpoint, get_checkpoint
 from common.inputs.glue import get_glue_folder
 from common.inputs.reading import GlueData, load_glue, load_tests
 from common.running.options import RunOptions
+from common.store.store import InputRows
 from common.studies.config import RunConfig
 from common.studies.study import Study
 from common.studies.tasks import Task, get_task
@@ -27,10 +28,10 @@ class StudyInputs:
     """Task -> why its files cannot be used."""
 
     @cached_property
-    def store_rows(self) -> dict:
-        """What the store keeps about the input, as `Store.plan` takes it."""
-        return {"checkpoint": self.checkpoint.row(), "data": [row for each in self.data.values() for row in each.rows()],
-                "label_rows": [row for each in self.data.values() for row in each.label_rows()]}
+    def store_rows(self) -> InputRows:
+        """What the store keeps about the input."""
+        return InputRows(self.checkpoint.row(), [row for each in self.data.values() for row in each.rows()],
+                         [row for each in self.data.values() for row in each.label_rows()])
 
     def make_grid(self, study: Study) -> list[tuple[RunConfig, int]]:
         """The study's configurations with the rows of their training splits, for the tasks whose rows are there.

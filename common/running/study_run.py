@@ -186,8 +186,8 @@ class StudyRun:
         for part in parts:
             found = self._find_needs(store, part)
             if found:
-                store.plan(part.name, {need.config: need.wanted for need in found}, part.instances,
-                           retry_failed=self.options.retry_failed, **self.inputs.store_rows)
+                store.plan(part.name, {need.config: need.wanted for need in found}, part.instances, self.inputs.store_rows,
+                           retry_failed=self.options.retry_failed)
             needs += found
         return merge_needs(needs)
 

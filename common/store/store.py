@@ -53,6 +53,15 @@ class Claim:
     attempt: int
 
 
+@dataclasses.dataclass(frozen=True)
+class InputRows:
+    """What describes the input of a study: rows of `checkpoints`, `datasets` and `labels`."""
+
+    checkpoint: dict
+    data: Sequence[dict]
+    labels: Sequence[dict] = ()
+
+
 class RunState(NamedTuple):
     """Where a run stands."""
 
@@ -124,22 +133,22 @@ class Store(Database):
             return points, row.finished_at
 
     @patient
-    def plan(self, study: str, wanted: dict[RunConfig, list[int]], instances: int, *, checkpoint: dict,
-             data: list[dict], label_rows: Sequence[dict] = (), retry_failed: bool = False) -> None:
+    def plan(self, study: str, wanted: dict[RunConfig, list[int]], instances: int, inputs: InputRows, *,
+             retry_failed: bool = False) -> None:
         """Registers what a study wants: its configurations, and a pending run for each instance not there yet.
 
         Args:
           study: name of the study.
           wanted: configuration -> instance numbers.
           instances: how many instances were asked for.
-          checkpoint, data, label_rows: the rows of `checkpoints`, `datasets` and `labels` that describe the input.
+          inputs: what describes the input of these configurations.
           retry_failed: make failed runs pending again, however often they failed.
         """
         with self.writing() as connection:
             schema.lock(connection)  # two plans that insert the same rows in another order would block each other
-            schema.insert_checkpoints(connection, [checkpoint])
-            schema.insert_new(connection, datasets, data)
-            schema.insert_new(connection, labels, label_rows)
+            schema.insert_checkpoints(connection, [inputs.checkpoint])
+            schema.insert_new(connection, datasets, inputs.data)
+            schema.insert_new(connection, labels, inputs.labels)
             schema.insert_new(connection, configs, [_config_row(config) for config in wanted])
             schema.insert_new(connection, runs, [{"config": config.hash, "instance": instance}
                                                  for config, numbers in wanted.items() for instance in numbers])
@@ -148,8 +157,8 @@ class Store(Database):
             failed = connection.execute(select(runs.c.id, runs.c.config, runs.c.instance).where(
                 runs.c.status == "failed", sa.true() if retry_failed else runs.c.failures < MAX_FAILURES)).all()
             numbers = {config.hash: set(instances) for config, instances in wanted.items()}
-            again = [run.id for run in failed if run.instance in numbers.get(run.config, ())]
-            for ids in _in_chunks(again):
+            retried = [run.id for run in failed if run.instance in numbers.get(run.config, ())]
+            for ids in _in_chunks(retried):
                 connection.execute(runs.update().where(runs.c.id.in_(ids)).values(
                     status="pending", error=None, **({"failures": 0} if retry_failed else {})))
 

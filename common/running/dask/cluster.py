@@ -26,7 +26,7 @@ from common.running.dask.worker import Answer, File, receive, train, where_missi
 from common.running.executor import WorkerError
 from common.studies.names import name_run
 from common.studies.tasks import TASKS
-from common.training.job import Progress
+from common.training.job import Job, Progress, RunResult
 
 MAX_LOSSES = 3
 """A run with which this many workers were lost has failed."""
@@ -79,7 +79,7 @@ class DaskCluster(Executor):
         """How many runs at a time it takes now; workers come and go."""
         return min(self._limit, self._members.places())
 
-    def submit(self, function, /, job) -> Future:
+    def submit(self, function: Callable, /, job: Job) -> Future:
         life = self._call(self._live(function, job))
         self._lives.add(life)
         life.add_done_callback(self._lives.discard)
@@ -117,7 +117,7 @@ class DaskCluster(Executor):
         if (digest, instance) in self._jobs:
             self.on_report(self._jobs[digest, instance], Progress(*progress))
 
-    async def _live(self, function, job):
+    async def _live(self, function: Callable, job: Job) -> RunResult:
         """The life of a run: on one worker after the other, until one of them has trained it."""
         files = await self._list_inputs(job)
         self._jobs[job.config.hash, job.instance] = job
@@ -138,7 +138,7 @@ class DaskCluster(Executor):
         raise WorkerError(f"{MAX_LOSSES} workers were lost while they trained it, the last of them on {worker.host}, perhaps for "
                           "lack of memory")
 
-    async def _train(self, worker: Worker, function, job, files: tuple[File, ...]) -> Answer | None:
+    async def _train(self, worker: Worker, function: Callable, job: Job, files: tuple[File, ...]) -> Answer | None:
         """Has a worker train a run, after it was given what it lacks; None if it is lost or cannot do it."""
         while True:
             try:
@@ -167,7 +167,7 @@ class DaskCluster(Executor):
                         await self._members.ask(worker, receive, file, self._topic, offset, content.read(PIECE))
                 self._say(f"sent {file.name} ({file.size / 1e6:.1f} MB) to {worker}")
 
-    async def _list_inputs(self, job) -> tuple[File, ...]:
+    async def _list_inputs(self, job: Job) -> tuple[File, ...]:
         """The files that a job reads, with their digests, which are computed once for all jobs that read the same."""
         tests = bool(job.keep.predictions)
         key = job.config.task, job.data_folder, job.checkpoint.folder, tests
@@ -202,7 +202,7 @@ async def _until_gone(worker: Worker, training) -> Answer | None:
         await asyncio.gather(training, gone, return_exceptions=True)
 
 
-def _conclude(job, answer: Answer):
+def _conclude(job: Job, answer: Answer) -> RunResult:
     """The result of a run, once what is kept beside its numbers is in its place here."""
     if answer.error is not None:
         raise answer.error

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import wait
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +24,7 @@ from common.running.executor import WorkerError
 from common.running.processes import FreshProcesses
 from common.training.artifacts import Keep
 from common.training.environment import software
+from common.training.job import Job, Progress
 
 RESOURCE = "RUN"
 """`dask worker --resources RUN=2` declares how many runs at a time a worker takes."""
@@ -154,7 +155,7 @@ def receive(file: File, sender: str, offset: int, piece: bytes) -> None:
         put_in_place(part, path)
 
 
-def train(function, job, files: tuple[File, ...], topic: str) -> Answer:
+def train(function: Callable, job: Job, files: tuple[File, ...], topic: str) -> Answer:
     """Trains a run in a fresh process, unless files are missing; ends it when its driver, or this worker, is about to go.
 
     Args:
@@ -186,7 +187,7 @@ def train(function, job, files: tuple[File, ...], topic: str) -> Answer:
             processes.kill()
 
 
-def localize(job, files: tuple[File, ...], cache: Path, kept: Path):
+def localize(job: Job, files: tuple[File, ...], cache: Path, kept: Path) -> Job:
     """The job with paths of this machine, and `kept` as the folder of what is kept beside the numbers."""
     place = {file.folder: _folder_of(list(files), file) for file in files}
     keep = Keep(job.keep.models and kept / "models", job.keep.predictions and kept / "predictions")
@@ -194,7 +195,7 @@ def localize(job, files: tuple[File, ...], cache: Path, kept: Path):
     return dataclasses.replace(job, checkpoint=checkpoint, data_folder=place[job.data_folder], cache=cache, keep=keep)
 
 
-def _tell(worker, topic: str, last: list[float], job, progress) -> None:
+def _tell(worker, topic: str, last: list[float], job: Job, progress: Progress) -> None:
     """Sends a run's progress to its driver: the first and the last step, and each second one in between."""
     now = time.monotonic()
     if progress.message or progress.step in (1, progress.steps) or now - last[0] >= 1:
