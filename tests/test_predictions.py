@@ -1,10 +1,12 @@
 """Rows: intervals over runs and rows, agreement, ensembles and the search, on cases with known answers."""
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from common.report.predictions import (
+    Search,
     check_search,
     mean_over_rows,
     measure_agreement,
@@ -143,13 +145,14 @@ def test_how_well_a_split_chooses():
     # the better candidate is right on 12 of 20 rows, the other on 8 others: a split of one row finds the better in 12 of 20
     better, other = make_cell(["1" * 12 + "0" * 8], "1" * 20), make_cell(["0" * 12 + "1" * 8], "1" * 20, rate=4e-5)
     group = make_group(better, other, right="1" * 20)
-    check = check_search(group, [better, other], 1, better, 1, "dev")
+    search = Search((better, other), better, 1, 1)
+    check = check_search(group, search, "dev")
     assert check.error == pytest.approx(math.sqrt(0.6 * 0.4))
     assert check.other == pytest.approx(0.4, abs=0.03)
     assert check.cost == pytest.approx(0.4 * 0.2, abs=0.006)
-    assert check == check_search(group, [better, other], 1, better, 1, "dev")
-    assert check_search(group, [better, other], 1, better, 20, "dev").other == 0
-    assert check.instances == 1
-    assert check_search(group, [better, other], 2, better, 1, "dev") == check  # of one instance each predictions were kept
+    assert (check.rows, check.instances) == (1, 1)
+    assert check_search(group, replace(search, rows=20), "dev").other == 0
+    # of one instance each predictions were kept, and the draws are the same each time
+    assert check_search(group, replace(search, instances=2), "dev") == check
     other.runs[0].outputs.clear()
-    assert check_search(group, [better, other], 1, better, 1, "dev").other is None
+    assert check_search(group, search, "dev").other is None

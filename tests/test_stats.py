@@ -6,6 +6,7 @@ import pytest
 from common.report.statistics import (
     Effect,
     Interval,
+    Spread,
     contrast,
     count_instances,
     count_levels,
@@ -189,15 +190,15 @@ def test_no_components_where_there_is_no_residual():
     (0.5, 1.0, 1, 34), (1.0, 1.0, 1, 10), (0.5, math.sqrt(2), 2, 64), (0.8, math.sqrt(2), 2, 26)])
 def test_instances_for_a_power_of_80_percent(size, error, gain, instances):
     seen = Effect(0.0, -1.0, 1.0, 1.0, 1, error=error, degrees=0)  # the spread of a single instance
-    assert count_instances(seen, 1, gain, size, level=0.05, power=0.8, most=100) == instances
-    assert count_instances(seen, 1, gain, size, level=0.05, power=0.8, most=instances - 1) is None
+    assert count_instances(Spread(seen, 1, gain), size, level=0.05, power=0.8, most=100) == instances
+    assert count_instances(Spread(seen, 1, gain), size, level=0.05, power=0.8, most=instances - 1) is None
 
 
 def test_instances_from_the_spread_of_four():
     # paired differences 1, 2, 3, 4: s = 1.290994, so d = 1 needs an effect of 1.290994, and ten pairs
     seen = mean_effect([1, 2, 3, 4])
     assert (seen.error, seen.degrees) == (pytest.approx(1.290994 / 2, abs=1e-6), 3)
-    assert count_instances(seen, 4, 1, 1.290994, level=0.05, power=0.8, most=100) == 10
+    assert count_instances(Spread(seen, 4, 1), 1.290994, level=0.05, power=0.8, most=100) == 10
 
 
 def test_power_of_a_t_test():

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from common.report.results import Cell, Digits, Group, Run
-from common.report.statistics import CONFIDENCE, Effect, Interval, mean_interval
+from common.report.statistics import CONFIDENCE, Effect, Interval, mean_interval, sampling_error
 
 DRAWS = 2000
 """Validation splits that `check_search` draws."""
@@ -30,6 +30,18 @@ class Agreement:
     no_run_right: int
     """Rows that no run gets right."""
     every_run_right: int
+
+
+@dataclass(frozen=True)
+class Search:
+    """A choice that a validation split has made."""
+
+    tried: tuple[Cell, ...]
+    chosen: Cell
+    instances: int
+    """Of each candidate, whose mean decided."""
+    rows: int
+    """Of the validation split."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +137,13 @@ def _find_p(half: Callable[[float], float], distance: float) -> float:
     return math.exp(high)
 
 
+def sum_over_rows(group: Group, cells: Sequence[Cell], evaluation_set: str, effect: Effect | None,
+                  weights: Sequence[float]) -> Effect | None:
+    """`over_rows` for a weighted sum of the scores' means of these cells; None where a cell has no kept predictions."""
+    correct = [read_correct(group, cell, evaluation_set) for cell in cells]
+    return None if effect is None or any(each is None for each in correct) else over_rows(effect, weights, correct)
+
+
 def mean_over_rows(group: Group, cell: Cell, evaluation_set: str) -> Interval | None:
     """Mean accuracy of a cell with its interval over other instances and other rows; None where predictions were not kept."""
     correct = read_correct(group, cell, evaluation_set)
@@ -183,23 +202,21 @@ def vote(predicted):
 
 # -- the search for the best rate
 
-def check_search(group: Group, tried: Sequence[Cell], instances: int, chosen: Cell, rows: int,
-                 evaluation_set: str) -> SearchCheck | None:
-    """What a validation split of so many rows can choose among these candidates; None where the chosen has no score.
+def check_search(group: Group, search: Search, evaluation_set: str) -> SearchCheck | None:
+    """What a validation split of that size can choose among these candidates; None where the chosen has no score.
 
     Other splits are drawn from the rows of the evaluation set, without replacement, and scored by what the same runs predicted
     there; each candidate's score is the mean over as many instances as the search took, or as predictions were kept of.
     """
-    scored = [row.accuracy for row in chosen.scored(evaluation_set) if row.accuracy is not None]
+    scored, rows = [row.accuracy for row in search.chosen.scored(evaluation_set) if row.accuracy is not None], search.rows
     if not scored or rows < 1:
         return None
-    mean = sum(scored) / len(scored)
-    error = math.sqrt(mean * (1 - mean) / rows)
-    correct = [read_correct(group, cell, evaluation_set) for cell in tried]
+    error = sampling_error(sum(scored) / len(scored), rows)
+    correct = [read_correct(group, cell, evaluation_set) for cell in search.tried]
     if any(each is None or each.shape[1] < rows for each in correct):
         return SearchCheck(rows, error, 0, None, None)
-    used = min(instances, *map(len, correct))
-    place = next(number for number, cell in enumerate(tried) if cell.config == chosen.config)
+    used = min(search.instances, *map(len, correct))
+    place = [cell.config for cell in search.tried].index(search.chosen.config)
     return SearchCheck(rows, error, used, *_draw_splits([each[:used].mean(axis=0) for each in correct], place, rows))
 
 

@@ -140,19 +140,23 @@ def power_of_t(size: float, error: float, degrees: float, level: float) -> float
     return 1 - float(nctdtr(degrees, shift, bound)) + float(nctdtr(degrees, shift, -bound))
 
 
-def count_instances(effect: Effect, instances: int, gain: float, size: float, *, level: float, power: float,
-                    most: int) -> int | None:
-    """Fewest instances of each cell with which an effect of this size is found with this power, at the spread seen.
+@dataclass(frozen=True)
+class Spread:
+    """What so many instances of each cell know of an effect, from which more instances are reckoned."""
 
-    Args:
-      effect: what so many instances of each cell gave; its error shrinks with the square root of their number.
-      gain: degrees of freedom that one more instance of each cell adds.
-      size: true effect to be found.
-      most: None where more than so many are needed.
-    """
+    effect: Effect
+    """Its error shrinks with the square root of the number of instances."""
+    instances: int
+    gain: float
+    """Degrees of freedom that one more instance of each cell adds."""
+
+
+def count_instances(spread: Spread, size: float, *, level: float, power: float, most: int) -> int | None:
+    """Fewest instances of each cell with which a true effect of this size is found with this power; None: more than `most`."""
     for number in range(2, most + 1):
-        degrees = effect.degrees + gain * (number - instances)
-        if degrees > 0 and power_of_t(size, effect.error * math.sqrt(instances / number), degrees, level) >= power:
+        error = spread.effect.error * math.sqrt(spread.instances / number)
+        degrees = spread.effect.degrees + spread.gain * (number - spread.instances)
+        if degrees > 0 and power_of_t(size, error, degrees, level) >= power:
             return number
     return None
 

@@ -1,11 +1,11 @@
 """Does a smaller batch reach the better accuracy? The study of exp_bs_mrpc.py."""
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from common.report.judging.rules import AT_THE_FLOOR, Measured, Question, is_at_the_floor, judge_family
 from common.report.judging.verdict import Verdict
-from common.report.predictions import over_rows, read_correct
+from common.report.predictions import sum_over_rows
 from common.report.protocol import CLAIMS
 from common.report.results import Cell, Group
 from common.report.statistics import Effect, linear_trend, welch
@@ -35,15 +35,26 @@ def judge_batch_size(group: Group) -> list[Verdict]:
 
 def measure_slope(group: Group, cells: Sequence[Cell], evaluation_set: str) -> Measured:
     """Slope of the score on log2 of the batch size over all runs."""
+    cells = sorted((cell for cell in cells if cell.scored(evaluation_set)), key=lambda cell: cell.config.batch_size)
     x = [math.log2(cell.config.batch_size) for cell in cells for _ in cell.scored(evaluation_set)]
     effect = linear_trend(x, list_values(cells, evaluation_set))
-    ends = sorted(cells, key=lambda cell: cell.config.batch_size)
-    beside = Ends(welch(*(list_values([cell], evaluation_set) for cell in (ends[0], ends[-1]))) if len(ends) > 1 else None,
-                  linear_trend([math.log2(cell.config.batch_size) for cell in cells for _ in cell.last_validation(group.metric)],
-                               [value for cell in cells for value in cell.last_validation(group.metric)]))
+    weights = weigh_cells(cells, evaluation_set, slope_weights(x, [0] * len(x))) if effect else []
     return Measured(tuple(cells), effect, AT_THE_FLOOR if is_at_the_floor(group, cells, evaluation_set) else "",
-                gain=len(cells), loss=linear_trend(x, list_values(cells, evaluation_set, "loss")), details=beside,
-                with_rows=slope_over_rows(group, cells, evaluation_set, effect, x, [0] * len(x)))
+                    gain=len(cells), loss=measure_loss(linear_trend, x, list_values(cells, evaluation_set, "loss")),
+                    with_rows=sum_over_rows(group, cells, evaluation_set, effect, weights),
+                    details=_measure_ends(group, cells, evaluation_set))
+
+
+def measure_loss(test: Callable[..., Effect | None], *arguments) -> Effect | None:
+    """The same test on the loss; None where a run has none."""
+    return test(*arguments) if all(arguments) else None
+
+
+def _measure_ends(group: Group, cells: Sequence[Cell], evaluation_set: str) -> Ends:
+    ends = [list_values([cell], evaluation_set) for cell in (*cells[:1], *cells[1:][-1:])]
+    validation = [(math.log2(cell.config.batch_size), value) for cell in cells for value in cell.last_validation(group.metric)]
+    return Ends(welch(*ends) if len(ends) == 2 else None,
+                linear_trend([x for x, _ in validation], [value for _, value in validation]))
 
 
 def list_values(cells: Sequence[Cell], evaluation_set: str, column: str = "score") -> list[float]:
@@ -52,20 +63,10 @@ def list_values(cells: Sequence[Cell], evaluation_set: str, column: str = "score
     return [] if any(value is None or not math.isfinite(value) for value in values) else values
 
 
-def slope_over_rows(group: Group, cells: Sequence[Cell], evaluation_set: str, effect: Effect | None, x: Sequence[float],
-                    levels: Sequence) -> Effect | None:
-    """A least-squares slope with an interval over other rows, too; None where predictions were not kept.
-
-    Args:
-      x: of every scored run, cell by cell.
-      levels: the group of runs of each, which has a level of its own.
-    """
-    cells = [cell for cell in cells if cell.scored(evaluation_set)]
-    correct = [read_correct(group, cell, evaluation_set) for cell in cells]
-    if effect is None or any(each is None for each in correct):
-        return None
-    weights = iter(slope_weights(x, levels))
-    return over_rows(effect, [sum(next(weights) for _ in cell.scored(evaluation_set)) for cell in cells], correct)
+def weigh_cells(cells: Sequence[Cell], evaluation_set: str, weights: Sequence[float]) -> list[float]:
+    """The weight of every cell's mean, from those of its scored runs, cell by cell."""
+    each = iter(weights)
+    return [sum(next(each) for _ in cell.scored(evaluation_set)) for cell in cells]
 
 
 def slope_weights(x: Sequence[float], levels: Sequence) -> list[float]:

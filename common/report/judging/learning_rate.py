@@ -1,4 +1,5 @@
 """Which rate is best, does it move with the batch size, and which batch size wins then? The study of exp_lr_mnli.py."""
+import dataclasses
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -7,11 +8,11 @@ from dataclasses import dataclass
 from common.report.judging.batch_size import list_values
 from common.report.judging.rules import AT_THE_FLOOR, Measured, Question, is_at_the_floor, judge_family
 from common.report.judging.verdict import Verdict
-from common.report.predictions import over_rows, read_correct
+from common.report.predictions import sum_over_rows
 from common.report.protocol import CLAIMS, Claim
 from common.report.published import MNLI_BEST_RATES
 from common.report.results import Cell, Group
-from common.report.statistics import Effect, contrast, mean_interval, welch
+from common.report.statistics import contrast, mean_interval, welch
 
 STUDY = "lr_mnli"
 VARIED = ("batch_size", "peak_learning_rate")
@@ -89,26 +90,20 @@ def measure_best(group: Group, cells: Sequence[Cell], evaluation_set: str, named
     effects = [welch(list_values([ranked[0]], evaluation_set), list_values([other], evaluation_set)) for other in others]
     if None in effects:
         return Measured(tuple(ranked), details=details)
-    nearest, rival = min(zip(effects, others, strict=True), key=lambda pair: pair[0].low)
-    return Measured(tuple(ranked), nearest, find_gap(group, cells, evaluation_set),
-                p=min(1.0, max(effect.p for effect in effects) * sides[inside]), inside=inside,
-                gain=gain_of_welch(nearest, (ranked[0], rival), evaluation_set),
-                loss=welch(list_values([ranked[0]], evaluation_set, "loss"), list_values([rival], evaluation_set, "loss")),
-                with_rows=contrast_over_rows(group, (ranked[0], rival), evaluation_set, nearest, (1, -1)), details=details)
+    _, rival = min(zip(effects, others, strict=True), key=lambda pair: pair[0].low)
+    return dataclasses.replace(measure_contrast(group, (ranked[0], rival), evaluation_set, (1, -1)), cells=tuple(ranked),
+                               gap=find_gap(group, cells, evaluation_set), inside=inside, details=details,
+                               p=min(1.0, max(effect.p for effect in effects) * sides[inside]))
 
 
-def gain_of_welch(effect: Effect, cells: Sequence[Cell], evaluation_set: str) -> float:
-    """Degrees of freedom that another run of each cell adds: in proportion to the cells' own."""
-    return effect.degrees / (min(len(cell.scored(evaluation_set)) for cell in cells) - 1)
-
-
-def contrast_over_rows(group: Group, cells: Sequence[Cell], evaluation_set: str, effect: Effect | None,
-                       weights: Sequence[float]) -> Effect | None:
-    """A weighted sum of cell means with an interval over other rows, too; None where predictions were not kept."""
-    correct = [read_correct(group, cell, evaluation_set) for cell in cells]
-    if effect is None or any(each is None for each in correct):
-        return None
-    return over_rows(effect, weights, correct)
+def measure_contrast(group: Group, cells: Sequence[Cell], evaluation_set: str, weights: Sequence[float]) -> Measured:
+    """A weighted sum of the cells' means against 0."""
+    effect = contrast([list_values([cell], evaluation_set) for cell in cells], weights)
+    fewest = min(len(cell.scored(evaluation_set)) for cell in cells)
+    return Measured(tuple(cells), effect, find_gap(group, cells, evaluation_set),
+                    gain=effect.degrees / (fewest - 1) if effect else 1.0,
+                    loss=contrast([list_values([cell], evaluation_set, "loss") for cell in cells], weights),
+                    with_rows=sum_over_rows(group, cells, evaluation_set, effect, weights))
 
 
 # -- the shift
@@ -130,12 +125,7 @@ def measure_rectangle(group: Group, cells: Sequence[Cell], evaluation_set: str) 
     details = Rectangle(tuple(sizes), tuple(rates))
     if len(sizes) < 2 or len(rates) < 2:
         return Measured(tuple(cells), details=details)
-    weights = interaction_weights(sizes, rates)
-    effect = contrast([list_values([cell], evaluation_set) for cell in cells], weights)
-    losses = [list_values([cell], evaluation_set, "loss") for cell in cells]
-    return Measured(tuple(cells), effect, find_gap(group, cells, evaluation_set), details=details,
-                gain=gain_of_welch(effect, cells, evaluation_set) if effect else 1.0, loss=contrast(losses, weights),
-                with_rows=contrast_over_rows(group, cells, evaluation_set, effect, weights))
+    return dataclasses.replace(measure_contrast(group, cells, evaluation_set, interaction_weights(sizes, rates)), details=details)
 
 
 def interaction_weights(sizes: Sequence[float], rates: Sequence[float]) -> list[float]:
@@ -158,13 +148,7 @@ def measure_best_accuracy(group: Group, cells: Sequence[Cell], evaluation_set: s
     chosen = [choose_by_validation(_of_size(cells, size), group.metric) for size in sizes[:1] + sizes[1:][-1:]]
     if len(chosen) < 2 or None in chosen:
         return Measured(())
-    samples = [list_values([cell], evaluation_set) for cell in chosen]
-    effect = welch(*samples) if all(samples) else None
-    losses = [list_values([cell], evaluation_set, "loss") for cell in chosen]
-    return Measured(tuple(chosen), effect, find_gap(group, chosen, evaluation_set), details=Chosen(*chosen),
-                gain=gain_of_welch(effect, chosen, evaluation_set) if effect else 1.0,
-                loss=welch(*losses) if all(losses) else None,
-                with_rows=contrast_over_rows(group, chosen, evaluation_set, effect, (1, -1)))
+    return dataclasses.replace(measure_contrast(group, chosen, evaluation_set, (1, -1)), details=Chosen(*chosen))
 
 
 def choose_by_validation(cells: Sequence[Cell], metric: str) -> Cell | None:

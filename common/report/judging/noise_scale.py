@@ -4,10 +4,11 @@ import itertools
 import math
 from collections.abc import Sequence
 
-from common.report.judging.batch_size import list_values, slope_over_rows
+from common.report.judging.batch_size import list_values, measure_loss, slope_weights, weigh_cells
 from common.report.judging.learning_rate import find_gap, measure_rectangle
 from common.report.judging.rules import Measured, Question, judge_family
 from common.report.judging.verdict import Verdict
+from common.report.predictions import sum_over_rows
 from common.report.protocol import CLAIMS
 from common.report.results import Cell, Group, Results
 from common.report.statistics import slope_within
@@ -54,10 +55,10 @@ def measure_curve(group: Group, cells: Sequence[Cell], evaluation_set: str, powe
     runs = [cell for cell in cells for _ in cell.scored(evaluation_set)]
     scales, x = [find_scale(cell, power) for cell in runs], [math.log2(cell.config.batch_size) for cell in runs]
     effect = slope_within(scales, x, list_values(cells, evaluation_set)) if runs else None
-    losses = list_values(cells, evaluation_set, "loss")
+    weights = weigh_cells(cells, evaluation_set, slope_weights(x, scales)) if effect else []
     return Measured(tuple(cells), effect, find_gap(group, cells, evaluation_set) or ("" if effect else NO_SHARED_SCALE),
-                gain=len(cells), loss=slope_within(scales, x, losses) if losses else None,
-                with_rows=slope_over_rows(group, cells, evaluation_set, effect, x, scales))
+                    gain=len(cells), loss=measure_loss(slope_within, scales, x, list_values(cells, evaluation_set, "loss")),
+                    with_rows=sum_over_rows(group, cells, evaluation_set, effect, weights))
 
 
 def find_scale(cell: Cell, power: float) -> int:

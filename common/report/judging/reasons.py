@@ -8,11 +8,12 @@ from common.report.comparisons import Comparison
 from common.report.judging.batch_size import slope_weights
 from common.report.judging.rules import AT_THE_FLOOR, NO_SPREAD, Measured, Question, is_at_the_floor, judge_family
 from common.report.judging.verdict import Verdict
-from common.report.predictions import SearchCheck, check_search, over_rows, read_correct, where_kept
+from common.report.predictions import Search, SearchCheck, check_search, over_rows, read_correct, where_kept
 from common.report.protocol import CLAIMS, Claim
 from common.report.results import Cell, Group
 from common.report.statistics import Effect, mean_effect, slope
 from common.studies.conditions import BASE, ONE_AT_A_TIME
+from common.studies.study import Condition
 
 NOTHING_TO_EXPLAIN = "as is, small batches do not clearly do better, so there is nothing to explain"
 Line = dict[int, Cell]
@@ -124,18 +125,17 @@ def _by_instance(group: Group, cell: Cell, evaluation_set: str, instances: Seque
 
 def check_searches(comparison: Comparison, evaluation_set: str) -> dict[int, SearchCheck]:
     """Batch size -> how well the validation split chose its best rate, where the search is done."""
-    group, found = comparison.group, {}
-    rows = group.sets["train"].row_count
     condition = next(each for each in ONE_AT_A_TIME if each.search)
-    cells = {cell.config: cell for cell in group.cells}
-    for size, chosen in comparison.lines[condition.name].items():
-        base = comparison.lines["as_is"].get(size)
-        if base is None:
-            continue
-        used = min(rows, base.config.limit_train or rows)
-        training = count_training_rows(used, base.config.validation)
-        tried = [cells[config] for config in condition.apply(base.config, training) if config in cells]
-        check = check_search(group, tried, condition.search, chosen, used - training, evaluation_set)
-        if check:
-            found[size] = check
-    return found
+    found = {size: check_search(comparison.group, _find_search(comparison, condition, size, chosen), evaluation_set)
+             for size, chosen in comparison.lines[condition.name].items() if size in comparison.lines["as_is"]}
+    return {size: check for size, check in found.items() if check}
+
+
+def _find_search(comparison: Comparison, condition: Condition, size: int, chosen: Cell) -> Search:
+    """The cells that the search of a batch size has tried."""
+    base, rows = comparison.lines["as_is"][size].config, comparison.group.sets["train"].row_count
+    used = min(rows, base.limit_train or rows)
+    training = count_training_rows(used, base.validation)
+    cells = {cell.config: cell for cell in comparison.group.cells}
+    tried = tuple(cells[config] for config in condition.apply(base, training) if config in cells)
+    return Search(tried, chosen, condition.search, used - training)

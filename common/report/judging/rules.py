@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from common.report.judging.verdict import Needed, Outcome, Verdict
 from common.report.protocol import LEVEL, MOST_INSTANCES, POWER, SEEN_FIRST, SEEN_UNTIL, Claim, Rule
 from common.report.results import Cell, Group, Run
-from common.report.statistics import Effect, count_instances, count_levels, holm, p_against
+from common.report.statistics import Effect, Spread, count_instances, count_levels, holm, p_against
 from common.studies.names import show_rate
 
 ON_OTHER_ROWS = "on other rows it may be otherwise: the interval over instances and rows together holds 0"
@@ -65,6 +65,14 @@ class Question:
     name_cell: Callable[[Cell], str] = name_cell
 
     @property
+    def collapsed(self) -> tuple[Cell, ...]:
+        return tuple(cell for cell in self.cells if is_collapsed(cell, self.evaluation_set))
+
+    @property
+    def not_collapsed(self) -> tuple[Cell, ...]:
+        return tuple(cell for cell in self.cells if not is_collapsed(cell, self.evaluation_set))
+
+    @property
     def planned(self) -> int:
         return self.missing * self.claim.instances + sum(max(self.wanted(cell), len(cell.ended)) for cell in self.cells)
 
@@ -120,14 +128,11 @@ def judge_family(questions: Sequence[Question]) -> list[Verdict]:
 
     Every claim is tested with its collapsed cells and without them; outcomes that differ leave it undecided.
     """
-    collapsed = [{cell.config.hash for cell in each.cells if is_collapsed(cell, each.evaluation_set)} for each in questions]
     tests = [each.measure(each.cells) for each in questions]
-    without = [each.measure(tuple(cell for cell in each.cells if cell.config.hash not in left_out)) if left_out else test
-               for each, test, left_out in zip(questions, tests, collapsed, strict=True)]
-    claims = [each.claim for each in questions]
-    found, checked = decide(claims, tests), decide(claims, without)
-    level = LEVEL / len(questions)
-    return [_conclude(*each, level) for each in zip(questions, tests, found, checked, collapsed, strict=True)]
+    without = [each.measure(each.not_collapsed) if each.collapsed else test for each, test in zip(questions, tests, strict=True)]
+    claims, level = [each.claim for each in questions], LEVEL / len(questions)
+    return [_conclude(_describe(question, test, found), question, test, checked.outcome, level) for question, test, found, checked
+            in zip(questions, tests, decide(claims, tests), decide(claims, without), strict=True)]
 
 
 @dataclass(frozen=True)
@@ -184,30 +189,34 @@ def _say_undecided(claim: Claim) -> str:
                 claim.rule, "no effect and one that matters are both possible")
 
 
-def _conclude(question: Question, test: Measured, found: Decision, checked: Decision, left_out: set[str],
-              level: float) -> Verdict:
-    """The verdict, from the test with all cells, the decision without the collapsed ones, and the level of `find_needed`."""
+def _describe(question: Question, test: Measured, found: Decision) -> Verdict:
+    """The verdict as far as the test itself goes."""
     group, name = question.group, question.evaluation_set
     scored = [run for cell in test.cells for run in cell.scored_runs(name)]
-    collapsed = tuple(question.name_cell(cell) for cell in question.cells if cell.config.hash in left_out)
-    verdict = Verdict(question.claim, found.outcome, group, name, effect=test.effect, corrected=found.corrected,
-                      with_rows=test.with_rows, loss=test.loss, scored=len(scored), planned=question.planned,
-                      seen=sum(was_seen(run, group) for run in scored), reason=found.reason, collapsed=collapsed,
-                      diverged=sum(len(cell.where_status("diverged")) for cell in question.cells),
-                      details=test.details)
-    if 0 < verdict.seen < len(scored):
-        verdict = dataclasses.replace(verdict, later=question.measure(leave_out_seen(question)).effect)
+    seen = sum(was_seen(run, group) for run in scored)
+    return Verdict(question.claim, found.outcome, group, name, effect=test.effect, corrected=found.corrected,
+                   with_rows=test.with_rows, loss=test.loss, scored=len(scored), planned=question.planned, seen=seen,
+                   later=question.measure(leave_out_seen(question)).effect if 0 < seen < len(scored) else None,
+                   reason=found.reason, collapsed=tuple(map(question.name_cell, question.collapsed)),
+                   diverged=sum(len(cell.where_status("diverged")) for cell in question.cells), details=test.details)
+
+
+def _conclude(verdict: Verdict, question: Question, test: Measured, checked: Outcome, level: float) -> Verdict:
+    """The verdict after what all claims share: runs that are missing, collapsed cells, what would decide, other rows.
+
+    Args:
+      checked: the outcome without the collapsed cells.
+      level: see `find_needed`.
+    """
     if not question.is_complete:
         reason = f"{sum(len(cell.ended) for cell in question.cells)} of {question.planned} planned runs are in"
         return dataclasses.replace(verdict, outcome=Outcome.SO_FAR, corrected=None, reason=reason)
-    if checked.outcome != found.outcome:
-        return dataclasses.replace(verdict, outcome=Outcome.UNDECIDED,
-                                   reason=f"the outcome hangs on collapsed cells: {', '.join(collapsed)}")
-    if found.outcome == Outcome.UNDECIDED and not test.gap:
-        return dataclasses.replace(verdict, needed=find_needed(question, test, level))
-    if found.outcome != Outcome.UNDECIDED and not found.reason and _holds_0(test.with_rows):
-        return dataclasses.replace(verdict, reason=ON_OTHER_ROWS)
-    return verdict
+    if checked != verdict.outcome:
+        reason = f"the outcome hangs on collapsed cells: {', '.join(verdict.collapsed)}"
+        return dataclasses.replace(verdict, outcome=Outcome.UNDECIDED, reason=reason)
+    if verdict.outcome == Outcome.UNDECIDED:
+        return verdict if test.gap else dataclasses.replace(verdict, needed=find_needed(question, test, level))
+    return dataclasses.replace(verdict, reason=verdict.reason or (ON_OTHER_ROWS if _holds_0(test.with_rows) else ""))
 
 
 def _holds_0(effect: Effect | None) -> bool:
@@ -248,7 +257,7 @@ def find_needed(question: Question, test: Measured, level: float) -> Needed | No
 
 
 def _count_instances(test: Measured, present: int, size: float, level: float) -> int | None:
-    return count_instances(test.effect, present, test.gain, size, level=level, power=POWER, most=MOST_INSTANCES)
+    return count_instances(Spread(test.effect, present, test.gain), size, level=level, power=POWER, most=MOST_INSTANCES)
 
 
 def _count_levels(test: Measured, present: int, size: float, level: float) -> int | None:
