@@ -1,4 +1,4 @@
-"""The results store: every query that the program makes.
+"""The results store: every query of the program.
 
 One row of `runs` is one trained instance of one configuration. A run is taken by one guarded UPDATE, and a finished run
 appears with all its measurements in one transaction or not at all. People should ask the views `results`, `cells` and
@@ -36,16 +36,16 @@ from common.training.job import RunResult
 MAX_FAILURES = 3
 """A run that failed this often is not tried again unless asked for."""
 LEASE_SECONDS = 120
-"""After this long without a heartbeat a run that is held on another machine may be taken over."""
+"""A run on another machine may be taken over after so long without a heartbeat."""
 
 
 class RunLost(Exception):
-    """The run was taken over by somebody else: what was trained here must not be written."""
+    """Another process took the run over: the result from here must not be written."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Claim:
-    """A run that is ours to train."""
+    """A run that this process may train."""
 
     run: int
     config: RunConfig
@@ -83,7 +83,7 @@ class TrainingTime(NamedTuple):
 
 
 class Store(Database):
-    """The results store: every query that the program makes."""
+    """The results store: every query of the program."""
 
     # -- planning
 
@@ -111,7 +111,7 @@ class Store(Database):
             return {row.evaluation_set: row.score for row in connection.execute(query)}
 
     def where_points(self, config: RunConfig, instance: int) -> tuple[list[tuple[str, int, float]], str | None]:
-        """All that a finished run measured as (split/metric, step, value), by step, and when it was finished.
+        """The measurements of a finished run as (split/metric, step, value), by step, and the time when it finished.
 
         The scores of its evaluation sets stand at its last step. A run that is not finished has no points.
         """
@@ -145,7 +145,7 @@ class Store(Database):
           retry_failed: make failed runs pending again, however often they failed.
         """
         with self.writing() as connection:
-            schema.lock(connection)  # two plans that insert the same rows in another order would block each other
+            schema.lock(connection)  # two plans that insert the same rows in different orders would deadlock
             schema.insert_checkpoints(connection, [inputs.checkpoint])
             schema.insert_new(connection, datasets, inputs.data)
             schema.insert_new(connection, labels, inputs.labels)
@@ -163,7 +163,7 @@ class Store(Database):
                     status="pending", error=None, **({"failures": 0} if retry_failed else {})))
 
     def where_last_validation(self, config: RunConfig, metric: str) -> dict[int, float]:
-        """Instance -> last validation score of a configuration's finished runs, -inf for one that has none; in order."""
+        """Instance -> last validation score of a configuration's finished runs, -inf without a score; by instance."""
         scores = ((measurements.c.run == runs.c.id) & (measurements.c.split == "validation")
                   & (measurements.c.metric == metric) & (measurements.c.kind == "finite") & (runs.c.status == "done"))
         query = (select(runs.c.instance, measurements.c.value).outerjoin(measurements, scores)
@@ -177,7 +177,7 @@ class Store(Database):
     @patient
     def take(self, wanted: Sequence[tuple[RunConfig, int]], most: int,
              owner: Owner) -> tuple[list[Claim], dict[tuple[RunConfig, int], str]]:
-        """Takes runs that are pending, or whose owner is gone: the first so many of the (configuration, instance) wanted.
+        """Takes runs that are pending, or whose owner has ended: at most `most`, in the order of `wanted`.
 
         Returns:
           What was taken, and the status of those before the last of them that could not be: they are finished or failed, or
@@ -205,12 +205,12 @@ class Store(Database):
         return claims, others
 
     def find_claim(self, config: RunConfig, instance: int, owner: Owner) -> Claim | None:
-        """Takes one run; None if it is finished or failed, or somebody is at work on it."""
+        """Takes one run; None if it is finished or failed, or another process trains it."""
         return next(iter(self.take([(config, instance)], 1, owner)[0]), None)
 
     def _look_up(self, connection, wanted: Sequence[tuple[RunConfig, int]], at_once: int
                  ) -> Iterator[tuple[tuple[RunConfig, int], sa.Row]]:
-        """Each (configuration, instance) with its row, which nobody else changes until the end of the transaction."""
+        """Each (configuration, instance) with its row, locked until the end of the transaction."""
         columns = (runs.c.id, runs.c.config, runs.c.instance, runs.c.status, runs.c.owner, runs.c.attempt, runs.c.heartbeat,
                    self._clock().label("now"))
         for piece in _in_chunks(wanted, at_once):
@@ -221,23 +221,23 @@ class Store(Database):
 
     @patient
     def beat(self, owner: Owner) -> None:
-        """Says that this owner is alive."""
+        """Records that this owner is alive."""
         with self.writing() as connection:
             connection.execute(runs.update().where(runs.c.status == "running", runs.c.owner == str(owner))
                                .values(heartbeat=self._clock()))
 
     @patient
     def release(self, claim: Claim, owner: Owner) -> None:
-        """Gives a run back untrained."""
+        """Makes a taken run pending again."""
         with self.writing() as connection:
             connection.execute(_held(claim, owner).values(status="pending", owner=None))
 
     @patient
     def record_all(self, results: Mapping[Claim, RunResult], owner: Owner) -> list[Claim]:
-        """Writes finished runs with their scores and curves: all of it, or nothing; the same once more changes nothing.
+        """Writes finished runs with their scores and curves: all of it, or nothing. Calling it twice changes nothing.
 
         Returns:
-          The runs that are no longer ours, of which nothing was written.
+          The runs that this owner no longer holds; nothing of them was written.
         """
         rows = {claim: _result_rows(claim, result) for claim, result in results.items()}
         with self.writing() as connection:
@@ -291,9 +291,9 @@ class Store(Database):
 
     @patient
     def add(self, content: merging.Content) -> merging.Comparison:
-        """Adds what this store lacks of another's content, all of it or nothing; says what that was."""
+        """Adds what this store lacks of another's content, all of it or nothing, and returns what that was."""
         with self.writing() as connection:
-            schema.lock(connection)  # nobody plans meanwhile,
+            schema.lock(connection)  # until the end, nobody plans,
             connection.execute(select(runs.c.id).order_by(runs.c.id).with_for_update())  # and nobody takes or finishes a run
             found = merging.compare(content, merging.read(connection))
             merging.add(connection, content, found)
@@ -302,10 +302,10 @@ class Store(Database):
     # -- reading
 
     def refuse_altered(self) -> None:
-        """Refuses a store of which a number is not what was recorded.
+        """Refuses a store in which a number was changed after it was recorded.
 
         Raises:
-          UserError: it is such a store; the sentence names the first of what was changed.
+          UserError: it is such a store; the sentence names the first change.
         """
         altered = self.where_altered()
         if altered:
@@ -314,9 +314,9 @@ class Store(Database):
                             + "; restore a copy of the store, or set such runs aside (docs/stores.md)")
 
     def where_altered(self) -> list[str]:
-        """Runs and configurations that are not what was recorded: a bit flipped, or somebody changed a number.
+        """Runs and configurations that were changed after they were recorded: a flipped bit, or an edited number.
 
-        Runs that are set aside, and those recorded before version 2 of the schema, are not looked at.
+        Runs that are set aside, and those recorded before version 2 of the schema, are not checked.
         """
         with self.reading() as connection:
             content = {table: {run: list(rows) for run, rows in itertools.groupby(
@@ -353,13 +353,13 @@ class Store(Database):
 
 
 def _held(claim: Claim, owner: Owner):
-    """An UPDATE of a run that touches it only while it is ours."""
+    """An UPDATE of a run that has an effect only while this owner holds it."""
     return runs.update().where(runs.c.id == claim.run, runs.c.status == "running", runs.c.owner == str(owner),
                                runs.c.attempt == claim.attempt)
 
 
 def _result_rows(claim: Claim, result: RunResult) -> dict[sa.Table, list[dict]]:
-    """What is written of a finished run."""
+    """The rows of a finished run."""
     values = {"status": "diverged" if result.diverged else "done", "training_seconds": result.training_seconds,
               "total_seconds": result.total_seconds, "cpu_seconds": result.cpu_seconds or None,
               "environment": result.environment["digest"]}
@@ -381,13 +381,13 @@ def _output_row(claim: Claim, output: dict) -> dict:
 
 
 def _locked(connection, query) -> sa.CursorResult:
-    """Rows of `runs` that nobody else changes until the end of the transaction; all lock them in the same order, lest they block
-    each other. (SQLite has but one lock, which a transaction that writes holds from its begin.)"""
+    """Rows of `runs`, locked until the end of the transaction, always in the same order to avoid deadlocks. (SQLite has one lock,
+    which a writing transaction holds from its beginning.)"""
     return connection.execute(query.order_by(runs.c.id).with_for_update())
 
 
 def _is_free(row: sa.Row) -> bool:
-    """Whether a run is there to be taken: pending, or held by somebody who is gone."""
+    """Whether a run can be taken: it is pending, or its owner has ended."""
     if row.status != "running":
         return row.status == "pending"
     return Owner.parse(row.owner).is_gone(row.now - (row.heartbeat or 0) > LEASE_SECONDS)
@@ -400,7 +400,7 @@ def _recorded(row) -> dict:
 
 
 def _is_run(row, content: dict) -> bool:
-    """Whether a row of `runs`, and what belongs to it, is what was recorded."""
+    """Whether a row of `runs`, with its scores and curves, is unchanged."""
     try:
         return row["digest"] == schema.digest_of(_recorded(row), content)
     except (ValueError, TypeError, OverflowError):  # another type than the column's
@@ -408,7 +408,7 @@ def _is_run(row, content: dict) -> bool:
 
 
 def _is_config(row) -> bool:
-    """Whether a row of `configs` is what its hash names."""
+    """Whether a row of `configs` matches its hash."""
     try:
         return {**row} == _config_row(RunConfig.from_json(row["json"]))
     except (ValueError, TypeError, AttributeError):
@@ -416,7 +416,7 @@ def _is_config(row) -> bool:
 
 
 def _is_so(connection, claim: Claim, *conditions) -> bool:
-    """Whether the run is in this state since the attempt that the claim is for."""
+    """Whether the run is in this state, still in the attempt of the claim."""
     run = (runs.c.id == claim.run, runs.c.attempt == claim.attempt, *conditions)
     return connection.scalar(select(runs.c.id).where(*run)) is not None
 
@@ -434,7 +434,7 @@ def _measurement_row(run: int, split: str, metric: str, step: int, epoch: float,
 
 
 def _in_chunks(values: Sequence, length: int = 10_000) -> Iterator[Sequence]:
-    """The values, so many at a time: a statement takes only so many (SQLite 32,766)."""
+    """The values in chunks, since a statement takes a limited number (SQLite 32,766)."""
     return (values[start:start + length] for start in range(0, len(values), length))
 
 
