@@ -140,7 +140,8 @@ def _is_good(path: Path, source: Source) -> bool:
 
 def _fetch_anywhere(source: Source, path: Path, by_hand: str) -> None:
     """Fetches a file from the first address that has it."""
-    addresses, reasons = _addresses(source), []
+    addresses = _addresses(source)
+    reasons: list[str] = []
     forbidden = [address for address in addresses if is_offline() and not _is_local(address)]
     for address in addresses:
         if address in forbidden:

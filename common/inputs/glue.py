@@ -96,7 +96,7 @@ def find_glue_folder(task: Task, glue_dir: str | None, cache: Path) -> Path | No
 
 
 def _cached_folder(task: Task, cache: Path) -> Path:
-    return cache / "glue" / f"{task.name}-{SOURCES[task.name][0].sha256[:12]}"
+    return cache / "glue" / f"{task.name}-{str(SOURCES[task.name][0].sha256)[:12]}"
 
 
 def _name_complete(glue_dir: Path) -> str:
@@ -115,9 +115,10 @@ def _find_by_hand(source: Source, task: Task, given: Path | None) -> Path | None
 def _fill_folder(task: Task, files: list[Path], folder: Path) -> None:
     with new_folder(folder) as new:
         if task.name == "MRPC":
-            _divide_mrpc(*files, new)
+            train, test, dev_ids = files
+            _divide_mrpc(train, test, dev_ids, new)
         else:
-            _unpack_task(task, *files, new)
+            _unpack_task(task, files[0], new)
 
 
 def _unpack_task(task: Task, archive: Path, folder: Path) -> None:

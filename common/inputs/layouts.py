@@ -116,8 +116,8 @@ def _patterns(task: Task, name: str) -> list[str]:
 
 
 def _check_shards(files: list[Path]) -> None:
-    numbers = [_SHARD.search(path.name) for path in files]
-    if all(numbers):
+    numbers = [number for path in files if (number := _SHARD.search(path.name))]
+    if len(numbers) == len(files):
         wanted = {f"{number:05}" for number in range(int(numbers[0][2]))}
         missing = sorted(wanted - {number[1] for number in numbers})
         if missing:

@@ -216,8 +216,8 @@ def _find_columns(task: Task, path: Path, lines: list[str], wanted: tuple) -> tu
     return [header.index(name) for name in wanted], 1, len(header)
 
 
-def _parse_label(task: Task, label: str, path: Path, number: int):
-    if not task.is_regression:
+def _parse_label(task: Task, label: str, path: Path, number: int) -> int | float:
+    if task.labels is not None:
         if label not in task.labels:
             raise _malformed(path, number, f"the label must be one of {', '.join(task.labels)}", label)
         return task.labels.index(label)

@@ -66,15 +66,16 @@ class _ClassParser:
     """From a number or a name of the hub to our class number: by name, because orders differ (MNLI)."""
 
     def __init__(self, task: Task, table: Table):
-        there = {name.lower(): own for name, own in (task.hub.labels if task.hub else {}).items()}
-        by_name = there | {own.lower(): own for own in task.labels}
-        names = table.classes or tuple(there or task.labels)
+        there = {name.lower(): own for name, own in ((task.hub and task.hub.labels) or {}).items()}
+        labels = task.labels or ()
+        by_name = there | {own.lower(): own for own in labels}
+        names = table.classes or tuple(there or labels)
         unknown = [name for name in names if name.lower() not in by_name]
-        if unknown or len({by_name[name.lower()] for name in names}) != len(task.labels):
+        if unknown or len({by_name[name.lower()] for name in names}) != len(labels):
             raise UserError(f"{table.path}: its classes are {', '.join(names)}, but those of {task.name} are "
-                            f"{', '.join(there or task.labels)}; is this another data set?")
+                            f"{', '.join(there or labels)}; is this another data set?")
         self._names = names
-        self._numbers = {name: task.labels.index(own) for name, own in by_name.items()}
+        self._numbers = {name: labels.index(own) for name, own in by_name.items()}
 
     def __call__(self, value) -> int | None:
         if value in (None, -1, "-1", "-"):
