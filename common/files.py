@@ -173,6 +173,23 @@ def make_once(path: Path, make: Callable[[], None]) -> None:
                 make()
 
 
+def hold_lock(path: Path) -> int | None:
+    """Locks the file at `path` until the descriptor that is returned is closed, or the process ends; None if another holds it.
+
+    Raises:
+      OSError: the file cannot be opened, or its file system has no locks.
+    """
+    descriptor = _open_lock(path)
+    try:
+        if _try_to_lock(descriptor):
+            return descriptor
+    except OSError:
+        os.close(descriptor)
+        raise
+    os.close(descriptor)
+    return None
+
+
 def _open_lock(path: Path) -> int:
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)

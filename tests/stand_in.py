@@ -4,6 +4,7 @@ Run as a program (`python stand_in.py FOLDER ...`) it is a whole driver in a pro
 """
 import argparse
 import contextlib
+import errno
 import multiprocessing
 import os
 import random
@@ -128,7 +129,7 @@ def report_steps(job, report) -> RunResult:
 
 def behave(config: RunConfig) -> None:
     """Mischief by batch size: 3 ends the process, 5 is killed, 7 raises, 9 has no memory, 11 never ends, 13 is TensorFlow's
-    lack of memory, 17 kills the worker that the process belongs to."""
+    lack of memory, 17 kills the worker that the process belongs to, 19 finds no room on the disk, 21 takes a gigabyte."""
     if config.batch_size == 3:
         os._exit(3)
     elif config.batch_size == 5:
@@ -143,6 +144,10 @@ def behave(config: RunConfig) -> None:
     elif config.batch_size == 17:
         os.kill(multiprocessing.parent_process().pid, signal.SIGKILL)
         time.sleep(60)
+    elif config.batch_size == 19:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/full/disk")
+    elif config.batch_size == 21:
+        _ = b"x" * (1 << 30)
     elif config.batch_size == 13:
         raise type("ResourceExhaustedError", (Exception,), {})("OOM when allocating tensor with shape[30522,256]")
 

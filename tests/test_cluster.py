@@ -25,6 +25,7 @@ from common.inputs.checkpoint import CHECKPOINT_FILES
 from common.running.dask import members, worker
 from common.running.dask.cluster import DaskCluster
 from common.running.executor import NoWorkers
+from common.training import machine
 from common.training.environment import software
 from common.training.job import Job
 
@@ -116,7 +117,7 @@ def test_a_scheduler_killed_and_started_again_is_waited_for_but_not_for_ever(clu
     cluster.scheduler.wait()
     gone = f"the scheduler {cluster.address} does not answer; waiting for it, for {{}} seconds at most\n"
     assert finish(impatient) == (2, "", gone.format(1) + f"error: no Dask scheduler has answered at {cluster.address} for 1 "
-                                 "seconds; start it, or mend --cluster, and call again\n")
+                                 "seconds; start it, or correct --cluster, and call again\n")
     assert ask(tmp_path / "impatient", STATES) == [("pending", None, 0, 1)]
     wait_until(lambda: living_workers(tmp_path) == [])  # a Dask worker ends with its scheduler
     recorded = ask(tmp_path, "SELECT run, finished_at FROM results")
@@ -187,13 +188,15 @@ def describe(monkeypatch, tmp_path, threads=1, nvidia_smi=None, visible=None, li
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    worker.has_gpu.cache_clear()
+    monkeypatch.setattr(machine, "_has_cuda", lambda: True)
+    machine.find_gpus.cache_clear()
     state = SimpleNamespace(nthreads=nthreads, total_resources=resources)
     about = worker.describe(threads, SimpleNamespace(state=state, memory_manager=SimpleNamespace(memory_limit=limit)))
     return about["places"], about["declared"]
 
 
 GPU = "echo 'GPU 0: NVIDIA H100 (UUID: GPU-1)'"
+TWO_GPUS = f"{GPU}; echo 'GPU 1: NVIDIA H100 (UUID: GPU-2)'"
 
 
 @pytest.mark.parametrize("worker, places", [
@@ -204,6 +207,8 @@ GPU = "echo 'GPU 0: NVIDIA H100 (UUID: GPU-1)'"
     ({"limit": 1e9}, (1, False)),
     ({"nvidia_smi": GPU}, (1, False)),
     ({"nvidia_smi": GPU, "visible": ""}, (8, False)),
+    ({"nvidia_smi": TWO_GPUS}, (2, False)),
+    ({"nvidia_smi": TWO_GPUS, "visible": "1"}, (1, False)),
     ({"nvidia_smi": "exit 9"}, (8, False)),
     ({"nvidia_smi": GPU, "RUN": 3.0}, (3, True)),
     ({"RUN": 2.0, "limit": 1e9}, (2, True)),
@@ -233,7 +238,7 @@ def test_a_worker_with_other_code_or_without_it_is_refused_in_one_sentence(clust
 
 
 @pytest.mark.parametrize("address, sentence", [
-    ("tcp://127.0.0.1:1", "no Dask scheduler has answered at tcp://127.0.0.1:1 for 1 seconds; start it, or mend --cluster, and"),
+    ("tcp://127.0.0.1:1", "no Dask scheduler has answered at tcp://127.0.0.1:1 for 1 seconds; start it, or correct"),
     ("scheduler.json", "no Dask scheduler has answered at scheduler.json for 1 seconds"),
     ("local:0", "tcp://127.0.0.1:[0-9]+ has had no worker that could be used for 1 seconds; start some")])
 def test_a_cluster_that_is_not_there_is_one_sentence(tmp_path, monkeypatch, address, sentence):

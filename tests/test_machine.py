@@ -223,6 +223,11 @@ def test_gpus_are_those_that_the_process_may_see(gpus, nvidia_smi, visible, foun
 
 def test_a_gpu_without_the_libraries_of_cuda_is_not_used(gpus):
     assert gpus(TWO, cuda=False) == ()
+    assert machine.has_unused_gpu()
+    gpus(TWO)
+    assert not machine.has_unused_gpu()
+    gpus(TWO, visible="", cuda=False)
+    assert not machine.has_unused_gpu()
 
 
 def test_runs_at_a_time_are_what_the_gpus_carry_and_not_the_cores(gpus, monkeypatch):

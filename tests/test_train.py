@@ -1,10 +1,12 @@
 """Whole runs in fresh processes, on small data through the real way from files to a result."""
 import dataclasses
+import glob
 import json
 import os
 import resource
 import shutil
 import signal
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -77,6 +79,26 @@ def test_a_run_learns_and_measures_what_the_recipe_says(processes, sample):
     assert rates[142] == pytest.approx(1e-3 / 142, rel=1e-3)
     assert {place: result.environment[place] for place in ("threads", "tensorflow")} == {"threads": 1,
                                                                                         "tensorflow": "2.20.0"}
+
+
+def use_autograph(argument, report):
+    """Has TensorFlow rewrite a function, for which it writes a file; returns such files."""
+    import tensorflow as tf
+
+    @tf.function
+    def halve(number):
+        while number > 1:
+            number /= 2
+        return number
+
+    assert 0.5 < float(halve(tf.constant(3.0))) < 1
+    return glob.glob(f"{tempfile.gettempdir()}/__autograph_generated_file*.py")
+
+
+def test_files_that_tensorflow_generates_end_with_the_run(processes):
+    files = processes.submit(use_autograph, None).result()
+    assert len(files) > 0
+    assert [name for name in files if Path(name).parent.exists()] == []
 
 
 def test_same_job_same_bits_and_instances_differ(processes, sample):

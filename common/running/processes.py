@@ -1,8 +1,11 @@
 """An executor that gives every call a process of its own.
 
-A fresh process keeps memory flat, makes a crash cost one run, and starts from the same state whatever ran before. It is
-forked from a server that has TensorFlow imported already, so it starts in a quarter of a second instead of ten.
+A fresh process keeps memory flat, makes a crash cost one run, and starts from the same state whatever ran before. On Linux it is
+forked from a server that has TensorFlow imported already, so it starts in a quarter of a second instead of ten. On macOS a fork
+after that import is not safe, and every process imports TensorFlow itself.
 """
+import contextlib
+import errno
 import multiprocessing
 import os
 import signal
@@ -11,13 +14,23 @@ import tempfile
 import threading
 import traceback
 import types
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from multiprocessing.connection import wait
 from pathlib import Path
 
 from common import PACKAGE
-from common.running.executor import WorkerError
+from common.running.executor import NoWorkers, WorkerError
+from common.running.temporary import run_folder, socket_folder
+from common.training.machine import count_memory_kills, find_gpus, memory_limit
+
+PLACE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE)
+"""Errors of the machine and not of a run: no room, a read-only disk, too many open files."""
+_on_gpu: Counter[str | None] = Counter()
+"""How many runs of this process use each GPU."""
+_lock = threading.Lock()
+"""For what all executors of this process share."""
 
 
 class FreshProcesses(Executor):
@@ -34,7 +47,7 @@ class FreshProcesses(Executor):
         self._workers = workers
         self._processes = set()
         self._stopped = False
-        self._context = multiprocessing.get_context("forkserver")
+        self._context = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
         self._context.set_forkserver_preload(["common.running.preload"])
         # Python 3.11 does not hand its search path to the server, which else preloads nothing when started from elsewhere.
         os.environ["PYTHONPATH"] = path_to_this_program()
@@ -57,48 +70,45 @@ class FreshProcesses(Executor):
         self.shutdown(cancel_futures=True)
 
     def _run(self, function, argument):
-        with tempfile.NamedTemporaryFile(suffix=".log") as log:
+        with _place() as folder, _take_gpu() as gpu:
+            killed = count_memory_kills()
             receiver, sender = self._context.Pipe(duplex=False)
-            process = self._context.Process(target=_child, args=(sender, log.name, function, argument))
+            process = self._context.Process(target=_child, args=(sender, folder, gpu, function, argument))
             _start(process)
             self._processes.add(process)
             if self._stopped:
                 process.kill()
             sender.close()
             try:
-                return self._receive(receiver, process, argument, Path(log.name))
+                return self._receive(receiver, process, argument, folder)
+            except EOFError:
+                process.join()
+                log = (folder / "log").read_text(errors="replace") if (folder / "log").exists() else ""
+                raise WorkerError(_cause_of_death(process.exitcode, count_memory_kills() > killed), log) from None
             finally:
                 receiver.close()
                 process.join()
                 self._processes.discard(process)
 
-    def _receive(self, receiver, process, argument, log: Path):
+    def _receive(self, receiver, process, argument, folder: Path):
+        """What the process sends in the end.
+
+        Raises:
+          EOFError: it has died.
+        """
         while True:
             try:
                 kind, *content = receiver.recv()
-            except (EOFError, ConnectionResetError):
-                process.join()
-                raise WorkerError(_cause_of_death(process.exitcode), log.read_text(errors="replace")) from None
+            except ConnectionResetError:
+                raise EOFError from None
             if kind == "report":
                 self.on_report(argument, *content)
             elif kind == "result":
                 return content[0]
+            elif kind == "place":
+                raise _cannot_train(content[0])
             else:
                 raise WorkerError(*content)
-
-
-_starting = threading.Lock()
-
-
-def _start(process: multiprocessing.Process) -> None:
-    """Starts a process that does not import the main module, as multiprocessing has it: a script that trains at its top level,
-    without `if __name__ == "__main__"`, would run again in each."""
-    with _starting:
-        main, sys.modules["__main__"] = sys.modules["__main__"], types.ModuleType("__main__")
-        try:
-            process.start()
-        finally:
-            sys.modules["__main__"] = main
 
 
 def path_to_this_program() -> str:
@@ -107,23 +117,75 @@ def path_to_this_program() -> str:
     return os.pathsep.join(filter(None, [here, *(path for path in paths if path != here)]))
 
 
-def _child(sender, log: str, function, argument) -> None:
+@contextlib.contextmanager
+def _place() -> Iterator[Path]:
+    """The folder for a run's temporary files; what fails here is the machine's fault and not the run's."""
+    try:
+        with _lock:
+            multiprocessing.current_process()._config.setdefault("tempdir", str(socket_folder()))
+            folder = run_folder()
+    except OSError as error:
+        raise _cannot_train(error) from error
+    with folder as name:
+        yield Path(name)
+
+
+@contextlib.contextmanager
+def _take_gpu() -> Iterator[str | None]:
+    """The GPU with the fewest runs of this process; None on a machine without one."""
+    with _lock:
+        gpu = min(find_gpus(), key=_on_gpu.__getitem__, default=None)
+        _on_gpu[gpu] += 1
+    try:
+        yield gpu
+    finally:
+        with _lock:
+            _on_gpu[gpu] -= 1
+
+
+def _start(process: multiprocessing.Process) -> None:
+    """Starts a process that does not import the main module, as multiprocessing has it: a script that trains at its top level,
+    without `if __name__ == "__main__"`, would run again in each."""
+    with _lock:
+        main, sys.modules["__main__"] = sys.modules["__main__"], types.ModuleType("__main__")
+        try:
+            process.start()
+        except (OSError, EOFError) as error:  # the latter: the server that it is forked from has died
+            raise _cannot_train(error) from error
+        finally:
+            sys.modules["__main__"] = main
+
+
+def _cannot_train(error: Exception | str) -> NoWorkers:
+    return NoWorkers(f"no run can be trained here ({error or type(error).__name__}); fix that and call again")
+
+
+def _child(sender, folder: Path, gpu: str | None, function, argument) -> None:
     """The life of a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides what ends
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    os.dup2(os.open(log, os.O_WRONLY | os.O_APPEND), 2)  # TensorFlow's chatter is shown only if the process dies
-    sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
+    tempfile.tempdir = os.environ["TMPDIR"] = str(folder)
+    if gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     try:
+        log = os.open(folder / "log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        os.dup2(log, 2)  # TensorFlow's chatter is shown only if the process dies
+        sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
         result = function(argument, lambda progress: sender.send(("report", progress)))
         sender.send(("result", result))
     except Exception as error:
-        if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":  # Python's, or TensorFlow's
-            sender.send(("error", "out of memory: try fewer --workers or a smaller batch", traceback.format_exc()))
-            return
-        text = str(error).strip().splitlines()
-        sender.send(("error", f"{type(error).__name__}: {text[0] if text else ''}".removeprefix("UserError: "),
-                     traceback.format_exc()))
+        sender.send(_describe(error))
+
+
+def _describe(error: Exception) -> tuple[str, ...]:
+    """What a worker process sends when its call has failed."""
+    if isinstance(error, OSError) and error.errno in PLACE_ERRORS:
+        return "place", f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
+    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":  # Python's, or TensorFlow's
+        return "error", "out of memory: try fewer --workers or a smaller batch", traceback.format_exc()
+    text = str(error).strip().splitlines()
+    return "error", f"{type(error).__name__}: {text[0] if text else ''}".removeprefix("UserError: "), traceback.format_exc()
 
 
 def _end_with_parent() -> None:
@@ -131,7 +193,16 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _cause_of_death(exit_code: int) -> str:
+def _cause_of_death(exit_code: int, for_memory: bool) -> str:
+    """Why a process died.
+
+    Args:
+      for_memory: the system has killed a process of this control group for lack of memory meanwhile.
+    """
+    if exit_code == -signal.SIGKILL and for_memory:
+        limit = memory_limit()
+        where = f" within the {limit / 1e9:.1f} GB of its control group" if limit < float("inf") else ""
+        return f"its process was killed for lack of memory{where}: try fewer --workers"
     if exit_code == -signal.SIGKILL:
         return "its process was killed (signal 9), perhaps for lack of memory: try fewer --workers"
     if exit_code < 0:

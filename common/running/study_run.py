@@ -240,7 +240,11 @@ class StudyRun:
 
             return DaskCluster(self.options.cluster, self.options.threads, self.options.workers, self.options.cache)
         from common.running.processes import FreshProcesses
+        from common.training.machine import has_unused_gpu
 
+        if has_unused_gpu():
+            say("note: runs do not use the GPU, since TensorFlow's CUDA libraries are missing; `make .venv/ready GPU=1` installs "
+                "them")
         return FreshProcesses(self.options.count_workers())
 
     def _make_job(self, config: RunConfig, instance: int) -> Job:

@@ -125,11 +125,11 @@ def _settings() -> dict[str, str]:
 def choose_tensorflow_options() -> None:
     """Sets what TensorFlow and Keras read when they are imported; to be called before that.
 
-    Keras reads ~/.keras/keras.json, which other work may have set to another number format or backend; here it reads a file of
-    this program.
+    Keras reads ~/.keras/keras.json, where other work may have chosen another number format or backend. Here it reads the file of
+    that name beside this one.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ |= {"KERAS_HOME": str(PACKAGE / "training" / "keras"), "KERAS_BACKEND": "tensorflow"}
+    os.environ |= {"KERAS_HOME": str(PACKAGE / "training"), "KERAS_BACKEND": "tensorflow"}
 
 
 def set_up_tensorflow(threads: int) -> str | None:

@@ -128,6 +128,11 @@ def find_gpus() -> tuple[str, ...]:
     return _visible_gpus() if _has_cuda() else ()
 
 
+def has_unused_gpu() -> bool:
+    """Whether there is a GPU that TensorFlow will not use, because the CUDA libraries are missing."""
+    return not _has_cuda() and bool(_visible_gpus())
+
+
 def _has_cuda() -> bool:
     """Whether there is cuDNN, without which TensorFlow computes on the processor: from pip, or of the system."""
     from ctypes.util import find_library

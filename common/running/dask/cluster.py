@@ -23,7 +23,7 @@ from common.inputs.layouts import where_files
 from common.running.dask.local import LocalWorkers
 from common.running.dask.members import ANSWER_SECONDS, Members, Worker
 from common.running.dask.worker import Answer, File, receive, train, where_missing
-from common.running.executor import WorkerError
+from common.running.executor import NoWorkers, WorkerError
 from common.studies.names import name_run
 from common.studies.tasks import TASKS
 from common.training.job import Job, Progress, RunResult
@@ -150,9 +150,12 @@ class DaskCluster(Executor):
                 await self._send(worker, answer.missing)
             except KilledWorker:  # one that comes back at the same address each time
                 raise WorkerError(f"{worker} was lost again and again while it trained it, perhaps for lack of memory") from None
+            except NoWorkers as error:  # raised there: that machine cannot train, another may
+                self._members.refuse(worker, str(error))
+                return None
             except (CancelledError, ClosedClientError, OSError) as error:
                 if isinstance(error, OSError) and error.errno:
-                    self._members.refuse(worker, f"it cannot take the input ({error}): mend that and start it again")
+                    self._members.refuse(worker, f"it cannot take the input ({error}): fix that and start it again")
                 else:  # lost; the watch over the members will say with whom
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(worker.gone.wait(), ANSWER_SECONDS)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from common.running.executor import NoWorkers
 from common.running.processes import path_to_this_program
+from common.running.temporary import own_folder
 
 
 class LocalWorkers:
@@ -24,7 +25,7 @@ class LocalWorkers:
     """
 
     def __init__(self, number: int, threads: int, cache: Path | None):
-        environment = os.environ | {"PYTHONPATH": path_to_this_program()}
+        environment = os.environ | {"PYTHONPATH": path_to_this_program(), "TMPDIR": str(own_folder())}
         if cache:
             environment["BERT_GLUE_CACHE"] = str(cache.absolute())
         with tempfile.TemporaryFile("w+") as log:

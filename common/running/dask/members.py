@@ -146,7 +146,7 @@ class Members:
             except (OSError, ValueError, KeyError, TypeError) as error:
                 if time.monotonic() > until:
                     raise NoWorkers(f"no Dask scheduler has answered at {self._address} for {patience:.0f} seconds; start it, "
-                                    "or mend --cluster, and call again") from error
+                                    "or correct --cluster, and call again") from error
                 await asyncio.sleep(0.5)
 
     async def _watch(self) -> None:

@@ -9,7 +9,6 @@ import hashlib
 import multiprocessing
 import os
 import socket
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterable
@@ -25,11 +24,10 @@ from common.running.processes import FreshProcesses
 from common.training.artifacts import Keep
 from common.training.environment import software
 from common.training.job import Job, Progress
+from common.training.machine import runs_at_a_time
 
 RESOURCE = "RUN"
 """`dask worker --resources RUN=2` declares how many runs at a time a worker takes."""
-MEMORY_OF_A_RUN = 1.5e9
-"""Bytes."""
 POLL_SECONDS = 0.2
 """A run whose driver has gone ends about so much later."""
 
@@ -98,24 +96,8 @@ def describe(threads: int, dask_worker=None) -> dict:
     """
     threads_here, memory = dask_worker.state.nthreads, dask_worker.memory_manager.memory_limit or float("inf")
     declared = dask_worker.state.total_resources.get(RESOURCE)
-    if declared is not None:
-        places = min(int(declared), threads_here)
-    elif has_gpu():
-        places = 1
-    else:
-        places = max(1, int(min(threads_here // threads, memory // MEMORY_OF_A_RUN)))
+    places = runs_at_a_time(threads, threads_here, memory) if declared is None else min(int(declared), threads_here)
     return {"host": socket.gethostname(), "software": software(), "places": places, "declared": declared is not None}
-
-
-@functools.cache
-def has_gpu() -> bool:
-    """Whether an NVIDIA GPU is there for this process, found without loading TensorFlow."""
-    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
-        return False
-    try:
-        return b"GPU" in subprocess.run(["nvidia-smi", "-L"], capture_output=True, timeout=20, check=True).stdout
-    except (OSError, subprocess.SubprocessError):
-        return False
 
 
 def where_missing(files: Iterable[File]) -> list[File]:
