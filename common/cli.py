@@ -204,8 +204,7 @@ def _tell(error: OSError) -> str:
 
 
 def _run(study: Study, flags) -> int:
-    from common.running.options import make_options
-    from common.running.study_run import StudyRun, run_study
+    from common.running.study_run import plan_study, run_study
 
     if flags.demo:
         use_demo(flags)
@@ -213,12 +212,17 @@ def _run(study: Study, flags) -> int:
         "checkpoint", "glue_dir", "allow_other_rows", "db", "save_models", "predict_test", "predictions", "workers", "cluster",
         "threads", "allow_high_rates", "retry_failed", "fail_fast")} | {"cache": FOLDER / "cache" if flags.demo else None}
     if flags.dry_run:
-        run = StudyRun.load(study, make_options(**options))
-        _print_plan(run.plan())
-        _print_advice(flags.db, study, run.inputs.checkpoint.digest)
-        for name, error in run.inputs.errors.items():
+        plan = plan_study(study, **options)
+        if plan.to_fetch:
+            print(plan.to_fetch, file=sys.stderr)
+        _print_plan(plan)
+        if plan.to_fetch and plan.finished:
+            print(f"{flags.db} holds finished runs of this study: "
+                  + ", ".join(f"{number} with {name}" for name, number in plan.finished.items()))
+        _print_advice(flags.db, study, plan.checkpoint)
+        for name, error in plan.input_errors.items():
             print(f"failed: {name}: {error}", file=sys.stderr)
-        return 1 if run.inputs.errors else 0
+        return 1 if plan.input_errors else 0
     outcome = run_study(study, **options)
     if flags.tensorboard:
         _write_curves(flags.db, outcome.wanted, flags.tensorboard)

@@ -8,10 +8,11 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from stand_in import make_config
+from stand_in import CHECKPOINT_ROW, make_config, make_result
 
-from common.inputs.checkpoint import get_checkpoint
+from common.inputs.checkpoint import BERT_MINI, get_checkpoint
 from common.inputs.reading import load_glue
+from common.store.owner import Owner
 from common.store.store import InputRows, Store
 from common.studies.tasks import TASKS
 
@@ -460,3 +461,41 @@ def test_a_run_that_fails_is_told_twice_and_stored(call, tmp_path):
     connection.close()
     assert status == "failed"
     assert told == f"failed: MRPC batch=8 rate=2e-5 instance=0: {error}"
+
+
+# -- plans of input that is not here
+
+def test_a_dry_run_downloads_nothing_and_finds_runs_on_official_input(call, inputs, tmp_path):
+    """The store knows the digest of Google's archive; the table of tasks knows that of MRPC's rows."""
+    google = CHECKPOINT_ROW | {"digest": "b" * 64, "archive_sha256": BERT_MINI.sha256}
+    config = make_config(data=TASKS["MRPC"].digest, checkpoint="b" * 64, batch_size=8)
+    store = Store(tmp_path / "results.db")
+    store.plan("bs_mrpc", {config: [0, 1]}, 2, InputRows(google, []))
+    owner = Owner.of_this_process()
+    store.record(store.find_claim(config, 0, owner), owner, make_result(total_seconds=100.0))
+    store.close()
+    cache = tmp_path / "cache"
+    done = call("--batch-sizes", "8", "--instances", "2", "--workers", "1", "--dry-run", sound=False,
+                BERT_GLUE_CACHE=str(cache), BERT_GLUE_OFFLINE="1")
+    assert done.stdout == """\
+task    batch    rate    epochs    have    need    will run    gave up    estimate
+------  -------  ------  --------  ------  ------  ----------  ---------  ----------
+MRPC    8        2e-5    5         1       2       1                      1m40s
+1 run would be trained, 1 at a time: about 1m40s
+results.db holds finished runs of this study: 1 with uncased_L-4_H-256_A-4
+"""
+    assert done.stderr == (
+        "not here yet, and not downloaded by a dry run: uncased_L-4_H-256_A-4.zip, MRPC (1.5 MB); the plan takes the official "
+        "files for granted, but BERT_GLUE_OFFLINE forbids to download them\n")
+    assert done.returncode == 0
+    assert [path for path in cache.rglob("*") if path.is_file() and path.suffix != ".lock"] == []
+
+
+def test_a_dry_run_of_input_that_nothing_knows_has_nothing(call, tmp_path):
+    done = call("--checkpoint", "https://127.0.0.1:1/other.zip", "--task", "SNLI", "--batch-sizes", "64", "--dry-run",
+                "--workers", "1", sound=False, BERT_GLUE_CACHE=str(tmp_path / "cache"))
+    assert done.stdout.splitlines()[2:] == [
+        "SNLI    64       2e-5    5         0       4       4                      unknown",
+        "4 runs would be trained, 1 at a time: no stored times to estimate from"]
+    assert done.stderr.startswith("not here yet, and not downloaded by a dry run: other.zip, SNLI (94.6 MB); the plan takes")
+    assert (done.returncode, sorted(os.listdir(tmp_path))) == (0, ["cache"])

@@ -106,6 +106,24 @@ class _Failed(Exception):
         self.unreachable = unreachable
 
 
+class NotFetched(Exception):
+    """A file that is not here would have to be fetched, but `without_fetching` is at work."""
+
+
+_may_fetch = True
+
+
+@contextlib.contextmanager
+def without_fetching() -> Iterator[None]:
+    """Raises `NotFetched` where a file would be fetched: a plan must not download what it is asked about."""
+    global _may_fetch
+    _may_fetch = False
+    try:
+        yield
+    finally:
+        _may_fetch = True
+
+
 _unreachable: set[str] = set()
 """Hosts that did not answer this process: they are not asked again."""
 
@@ -126,6 +144,8 @@ def download(source: Source, cache: Path, by_hand: str = "--checkpoint FILE") ->
     path = cache / "downloads" / f"{key[:16]}-{re.sub(r'[^A-Za-z0-9._-]', '_', source.name)[-80:]}"
     if _is_good(path, source):
         return path
+    if not _may_fetch:
+        raise NotFetched(source.name)
     with file_lock(path):
         if not _is_good(path, source):
             if path.exists():

@@ -1,13 +1,16 @@
 """What a study reads: the checkpoint, each task's folder and rows, and the configurations that they make of its grid."""
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 from common import UserError
 from common.inputs.batches import split
 from common.inputs.checkpoint import Checkpoint, get_checkpoint
+from common.inputs.download import NotFetched, without_fetching
 from common.inputs.glue import get_glue_folder
 from common.inputs.reading import GlueData, load_glue, load_tests
+from common.running.expected_inputs import ExpectedInputs, TaskRows
 from common.running.options import RunOptions
 from common.store.store import InputRows
 from common.studies.config import RunConfig
@@ -26,6 +29,8 @@ class StudyInputs:
     """Task -> rows."""
     errors: dict[str, UserError]
     """Task -> why its files cannot be used."""
+    expected: dict[str, TaskRows] = field(default_factory=dict)
+    """Task -> the rows that it is expected to have; in a plan, for files that are not here yet."""
 
     @cached_property
     def store_rows(self) -> InputRows:
@@ -39,15 +44,15 @@ class StudyInputs:
         Raises:
           UserError: a configuration does not fit the checkpoint or the rows.
         """
+        known = {name: TaskRows(data.digest, len(data.sets["train"])) for name, data in self.data.items()} | self.expected
         grid = {}
         for fields in study.cells():
-            if fields["task"] not in self.data:
+            if fields["task"] not in known:
                 continue
-            data = self.data[fields["task"]]
-            rows = len(data.sets["train"])
+            digest, rows = known[fields["task"]]
             if fields.get("limit_train") and fields["limit_train"] >= rows:  # no row is left out: the full run
                 fields |= {"limit_train": None}
-            config = RunConfig(**fields, data=data.digest, checkpoint=self.checkpoint.digest)
+            config = RunConfig(**fields, data=digest, checkpoint=self.checkpoint.digest)
             training_rows = len(split(config.limit_train or rows, config.validation, config.split_seed)[0])
             self._check(config, training_rows)
             grid[config] = training_rows
@@ -64,22 +69,31 @@ class StudyInputs:
                             f"{config.task}; choose a smaller one")
 
 
-def load_inputs(tasks: tuple[str, ...], options: RunOptions) -> StudyInputs:
+def load_inputs(tasks: tuple[str, ...], options: RunOptions, expected: ExpectedInputs | None = None) -> StudyInputs:
     """Finds, fetches, reads and checks all that a study trains on.
+
+    Args:
+      expected: for a plan, which fetches nothing: stands for the files that are not here yet.
 
     Raises:
       UserError: the checkpoint, or every task's files, cannot be used.
     """
-    checkpoint = get_checkpoint(options.checkpoint, options.cache_folder)
-    folders, data, errors = {}, {}, {}
-    for task in map(get_task, dict.fromkeys(tasks)):
+    with without_fetching() if expected else nullcontext():
         try:
-            folders[task.name], data[task.name] = _load_task(task, options)
-        except UserError as error:
-            errors[task.name] = error
-    if not data:
-        raise _join(errors)
-    return StudyInputs(checkpoint, folders, data, errors)
+            checkpoint = get_checkpoint(options.checkpoint, options.cache_folder)
+        except NotFetched as missing:
+            checkpoint = expected.get_checkpoint(str(missing), options.checkpoint)
+        inputs = StudyInputs(checkpoint, {}, {}, {})
+        for task in map(get_task, dict.fromkeys(tasks)):
+            try:
+                inputs.folders[task.name], inputs.data[task.name] = _load_task(task, options)
+            except NotFetched:
+                inputs.expected[task.name] = expected.get_rows(task)
+            except UserError as error:
+                inputs.errors[task.name] = error
+    if not (inputs.data or inputs.expected):
+        raise _join(inputs.errors)
+    return inputs
 
 
 def _join(errors: dict[str, UserError]) -> UserError:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from common import UserError
 from common.running.driver import Driver, Failure, ResultBox, RunStore, stopping_on_sigterm
 from common.running.executor import RunExecutor
+from common.running.expected_inputs import ExpectedInputs
 from common.running.options import RunOptions, make_options
 from common.running.outbox import Outbox
 from common.running.planning import (
@@ -53,6 +54,21 @@ def run_study(study: Study, **options) -> "Outcome":
     return StudyRun.load(study, chosen).train()
 
 
+def plan_study(study: Study, **options) -> "Plan":
+    """What the store has of a study and what `run_study` would train, with the same arguments; nothing is written or downloaded.
+
+    Raises:
+      UserError: something that the user must fix.
+    """
+    chosen = make_options(**options)
+    try:
+        store = Store(chosen.db, create=False)
+    except NoStore:
+        return _plan(study, chosen, None)
+    with closing(store):
+        return _plan(study, chosen, store)
+
+
 @dataclass(frozen=True)
 class Search:
     """A search for the best configurations that is not finished."""
@@ -74,6 +90,14 @@ class Plan:
     searches: list[Search]
     workers: int
     """Runs at a time."""
+    checkpoint: str
+    """Digest of the checkpoint."""
+    input_errors: dict[str, UserError]
+    """Task -> why its files cannot be used."""
+    to_fetch: str
+    """A sentence on what would be downloaded; empty if everything is here."""
+    finished: dict[str, int]
+    """Name of a checkpoint -> finished runs of this study that the store holds, whatever their other settings."""
 
 
 @dataclass
@@ -132,7 +156,7 @@ class StudyRun:
     """What a worker calls for a run."""
 
     @classmethod
-    def load(cls, study: Study, options: RunOptions) -> "StudyRun":
+    def load(cls, study: Study, options: RunOptions, expected: ExpectedInputs | None = None) -> "StudyRun":
         """Reads and checks the input.
 
         Raises:
@@ -142,22 +166,7 @@ class StudyRun:
         if highest > HIGH_RATE and not options.allow_high_rates:
             raise UserError(f"a learning rate of {highest:g} is far above those that fine-tune BERT (1e-6 to 1e-3), so it may be "
                             f"a slip for {highest:g}e-5; confirm it with --allow-high-rates")
-        return cls(study, options, load_inputs(study.tasks, options))
-
-    def plan(self) -> Plan:
-        """What the store has and what would be trained; nothing is written, and a missing store is an empty one."""
-        parts = self._make_parts()
-        try:
-            store = Store(self.options.db, create=False)
-        except NoStore:
-            store = None
-        best = choose_best(store, parts, self.study.instances)
-        needs = merge_needs([need for part in parts + best for need in self._find_needs(store, part)])
-        searches = [Search(part.best, len(part.choices) - len(found.choices),
-                           (len(part.choices) - len(found.choices)) * (self.study.instances - part.instances))
-                    for part, found in zip([part for part in parts if part.best], best, strict=True)]
-        return Plan(needs, find_missing_artifacts(self.options.keep, store, needs),
-                    [search for search in searches if search.undecided], self.options.count_workers())
+        return cls(study, options, load_inputs(study.tasks, options, expected))
 
     def train(self) -> Outcome:
         """Trains and records what is missing, then makes the files that are missing of recorded runs.
@@ -166,7 +175,7 @@ class StudyRun:
           UserError: the store cannot be used.
           NoWorkers: nobody trains any more.
         """
-        parts = self._make_parts()
+        parts = self.make_parts()
         with closing(Store(self.options.db)) as store:
             outcome = Outcome(store.name, input_errors=self.inputs.errors)
             self._train_missing(store, parts, outcome)
@@ -174,17 +183,19 @@ class StudyRun:
                 self._make_missing_files(store, outcome)
         return outcome
 
-    def _make_parts(self) -> list[Part]:
-        return make_parts(self.study, self.inputs.make_grid(self.study))
+    def make_parts(self) -> list[Part]:
+        """What the study wants, by its conditions.
 
-    def _find_needs(self, store: Store | None, part: Part) -> list[Need]:
-        return find_needs(store, part.configs, part.instances, self.options.retry_failed)
+        Raises:
+          UserError: a configuration does not fit the input.
+        """
+        return make_parts(self.study, self.inputs.make_grid(self.study))
 
     def _register(self, store: Store, parts: list[Part]) -> list[Need]:
         """What is missing of the parts, after the store has noted what they want."""
         needs = []
         for part in parts:
-            found = self._find_needs(store, part)
+            found = find_needs(store, part.configs, part.instances, self.options.retry_failed)
             if found:
                 store.plan(part.name, {need.config: need.wanted for need in found}, part.instances, self.inputs.store_rows,
                            retry_failed=self.options.retry_failed)
@@ -250,6 +261,28 @@ class StudyRun:
     def _make_job(self, config: RunConfig, instance: int) -> Job:
         return Job(config, instance, self.inputs.checkpoint, self.inputs.folders[config.task], self.options.cache_folder,
                    self.options.threads, self.options.keep, keep_predictions=self.options.predictions)
+
+
+def _plan(study: Study, options: RunOptions, store: Store | None) -> Plan:
+    expected = ExpectedInputs(store)
+    run = StudyRun.load(study, options, expected)
+    parts = run.make_parts()
+    best = choose_best(store, parts, study.instances)
+    needs = merge_needs([need for part in parts + best
+                         for need in find_needs(store, part.configs, part.instances, options.retry_failed)])
+    return Plan(needs, find_missing_artifacts(options.keep, store, needs), _find_searches(parts, best, study.instances),
+                options.count_workers(), run.inputs.checkpoint.digest, run.inputs.errors,
+                str(expected) if expected.missing else "", store.count_finished([part.name for part in parts]) if store else {})
+
+
+def _find_searches(parts: list[Part], best: list[Part], instances: int) -> list[Search]:
+    """The searches among the parts that have not chosen everything yet."""
+    searches = []
+    for part, found in zip([part for part in parts if part.best], best, strict=True):
+        undecided = len(part.choices) - len(found.choices)
+        if undecided:
+            searches.append(Search(part.best, undecided, undecided * (instances - part.instances)))
+    return searches
 
 
 def _announce(total: int, workers: int, seconds: float | None, again: bool) -> str:

@@ -20,6 +20,7 @@ from common.store.connection import Database, patient
 from common.store.owner import Owner
 from common.store.schema import (
     FINISHED,
+    checkpoints,
     configs,
     datasets,
     environments,
@@ -28,6 +29,7 @@ from common.store.schema import (
     measurements,
     outputs,
     runs,
+    studies,
 )
 from common.studies.config import RunConfig
 from common.studies.tasks import METRICS
@@ -332,6 +334,27 @@ class Store(Database):
         altered += [f"the predictions of run {row['run']}" for row in predicted
                     if row["digest"] != schema.digest_of_output(row["config"], row["instance"], row)]
         return altered + [f"configuration {row['hash'][:12]}" for row in known if not _is_config(row)]
+
+    def count_finished(self, names: Sequence[str]) -> dict[str, int]:
+        """Name of a checkpoint -> finished runs that belong to one of these studies."""
+        wanted = select(studies.c.config).where(studies.c.study.in_(names))
+        query = (select(checkpoints.c.name, sa.func.count()).select_from(runs).join(configs).join(checkpoints)
+                 .where(runs.c.status.in_(FINISHED), runs.c.set_aside.is_(None), configs.c.hash.in_(wanted))
+                 .group_by(checkpoints.c.name).order_by(checkpoints.c.name))
+        with self.reading() as connection:
+            return {name: number for name, number in connection.execute(query)}
+
+    def find_checkpoint(self, archive: str) -> str | None:
+        """Digest of the checkpoint that came as the archive with this SHA-256."""
+        with self.reading() as connection:
+            return connection.scalar(select(checkpoints.c.digest).where(checkpoints.c.archive_sha256 == archive))
+
+    def find_official_data(self, task: str) -> str | None:
+        """Digest of the data of a task whose sets have as many rows as the official ones."""
+        other = select(datasets.c.digest).where(datasets.c.row_count != datasets.c.official_rows)
+        with self.reading() as connection:
+            return connection.scalar(select(datasets.c.digest).where(datasets.c.task == task, datasets.c.digest.not_in(other))
+                                     .order_by(datasets.c.digest))
 
     @patient
     def where_training_times(self, task: str, checkpoint: str) -> list[TrainingTime]:
