@@ -3,6 +3,7 @@ from types import SimpleNamespace
 
 from common.report.results import Cell, Digits, Group, Run
 from common.studies.config import RunConfig
+from common.studies.tasks import TASKS
 
 MAJORITY = 0.6838
 
@@ -30,7 +31,7 @@ def make_cell(scores, *, asked=4, collapsed=(), first=0, finished_at="2026-11-26
 
 
 def make_group(cells, *, task="MRPC", labels="", majority=MAJORITY):
-    rows = SimpleNamespace(majority=majority, row_count=408, official_rows=408)
-    sets = {"train": SimpleNamespace(majority=majority, row_count=3668, official_rows=3668), "dev": rows}
+    sets = {name: SimpleNamespace(task=task, digest=TASKS[task].digest, majority=majority, row_count=rows, official_rows=rows)
+            for name, rows in (("train", 3668), ("dev", 408))}
     return Group("g", "mini", SimpleNamespace(name="mini"), task, sets, {}, tuple(cells),
                  {"dev": Digits(1, labels.encode())} if labels else {})

@@ -28,9 +28,10 @@ from common.running.planning import find_needs  # noqa: E402
 from common.running.processes import FreshProcesses  # noqa: E402
 from common.store.store import InputRows, Store  # noqa: E402
 from common.studies.config import RunConfig  # noqa: E402
+from common.studies.tasks import TASKS  # noqa: E402
 from common.training.job import Job, Progress, RunResult  # noqa: E402
 
-DATA, CHECKPOINT, ENVIRONMENT = "d" * 64, "c" * 64, "e" * 64
+DATA, CHECKPOINT, ENVIRONMENT = TASKS["MRPC"].digest, "c" * 64, "e" * 64
 CHECKPOINT_ROW = {"digest": CHECKPOINT, "archive_sha256": "a" * 64, "name": "uncased_L-4_H-256_A-4", "layers": 4,
                   "hidden_size": 256, "heads": 4, "vocabulary": 30522}
 DATA_ROWS = [{"digest": DATA, "set_name": "train", "task": "MRPC", "row_count": 3668,

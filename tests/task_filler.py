@@ -18,12 +18,12 @@ class TaskFiller(Filler):
         self.known = set()
         for name, majority in MAJORITY.items():
             for set_name, rows in {"train": TASKS[name].train_rows, **TASKS[name].evaluation_rows}.items():
-                self.insert(datasets, digest=name, set_name=set_name, task=name, row_count=rows, official_rows=rows,
-                            majority=majority)
+                self.insert(datasets, digest=TASKS[name].digest or name, set_name=set_name, task=name, row_count=rows,
+                            official_rows=rows, majority=majority)
 
     def plan(self, study, checkpoint, task, asked=1, **settings):
         """A configuration of a study without a run yet."""
-        data = stand_in.DATA if task == "MRPC" else task
+        data = TASKS[task].digest or task
         config = stand_in.make_config(task=task, data=data, checkpoint=checkpoint, **settings)
         if config.hash not in self.known:
             self.insert(configs, **_config_row(config))

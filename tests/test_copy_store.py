@@ -336,10 +336,10 @@ def test_an_older_target_is_upgraded_after_a_backup(source, tmp_path, capsys):
     target = tmp_path / "to.db"
     shutil.copy(ROOT / "tests" / "stores" / "version-1.db", target)
     before = target.read_bytes()
-    assert copy_store.main([source, str(target), "--dry-run"]) == 1
+    assert copy_store.main([source, str(target), "--dry-run"]) == 0
     assert "upgraded" not in capsys.readouterr().err
     assert target.read_bytes() == before
-    assert copy_store.main([source, str(target)]) == 1
+    assert copy_store.main([source, str(target)]) == 0
     assert "was upgraded from schema version 1 to 4; the old one is in " in capsys.readouterr().err
     assert (tmp_path / "to.db.v1-backup").exists()
 

@@ -347,3 +347,18 @@ print([name for name in {heavy} if name in sys.modules])"""
         done = subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(ROOT)},
                               capture_output=True, text=True, check=True)
         assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_as_many_rows_as_the_official_ones_are_not_official(fill):
+    """The digest decides where it is known: such a set is bold, and nothing published stands beside its scores."""
+    altered = "f" * 64
+    checkpoint = fill.checkpoint()
+    fill.cell(checkpoint, 2, [290, 300])
+    assert "**Bold: not the rows of the official file.**" not in report()
+    for data in stand_in.DATA_ROWS:
+        fill.insert(datasets, **data | {"digest": altered})
+    fill.cell(checkpoint, 2, [280, 282], data=altered)
+    text = report()
+    assert row(text, "MRPC", "train", "**3668**") and row(text, "MRPC", "dev", "**408**")
+    assert "**Bold: not the rows of the official file.**" in text
+    assert "The published values belong to other settings or other rows and are left out here." in text

@@ -23,7 +23,7 @@ from common.store.schema import (
 )
 from common.store.store import Store
 from common.studies.config import RunConfig
-from common.studies.tasks import TASKS
+from common.studies.tasks import TASKS, has_official_rows
 
 
 @dataclass(frozen=True)
@@ -148,6 +148,11 @@ class Cell:
                               if run.training_seconds is not None]).mean
 
 
+def is_official(data) -> bool:
+    """Whether a row of `datasets` is a set with the official rows."""
+    return has_official_rows(data.task, data.digest, data.row_count, data.official_rows)
+
+
 @dataclass(frozen=True)
 class Group:
     """Cells of a study that differ in nothing but what the study varies."""
@@ -179,7 +184,7 @@ class Group:
     @property
     def as_published(self) -> bool:
         """Whether published values may stand beside these: the same settings on the official rows."""
-        return not self.differs and all(row.row_count == row.official_rows for row in self.sets.values())
+        return not self.differs and all(is_official(row) for row in self.sets.values())
 
     @property
     def finished(self) -> list[Run]:

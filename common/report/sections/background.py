@@ -4,7 +4,7 @@ from collections import Counter
 
 from common.report.page import Page, count, escape, short, show_percent
 from common.report.published import GOOGLE_ARCHIVE, REFERENCES
-from common.report.results import Results
+from common.report.results import Results, is_official
 from common.studies.config import RunConfig
 
 STAND_IN = "stand-in, not Google's release: its numbers say nothing about the published model"
@@ -37,9 +37,9 @@ def write_input(page: Page, results: Results) -> None:
               "none and counts as a stand-in.")
     page.table(["task", "set", "rows", "official rows", "majority class, %", "SHA-256 of all its sets"],
                [[escape(row.task), escape(row.set_name),
-                 str(row.row_count) if row.row_count == row.official_rows else f"**{row.row_count}**",
+                 str(row.row_count) if is_official(row) else f"**{row.row_count}**",
                  str(row.official_rows), show_percent(row.majority), short(row.digest)] for row in results.datasets])
-    if any(row.row_count != row.official_rows for row in results.datasets):
+    if not all(map(is_official, results.datasets)):
         page.text("**Bold: not the rows of the official file.** Scores on such a set compare with no published value.")
 
 
