@@ -30,14 +30,3 @@ def test_a_missing_member_is_named_with_its_package(tf):
         garden.open_encoder(classifier)
     assert str(caught.value) == ("tf-keras 2.20.1 has no MultiHeadAttention._key_dense, which this program uses; install the "
                                  "versions that requirements.lock names")
-
-
-@pytest.mark.tensorflow
-def test_a_method_that_is_no_longer_there_to_be_replaced(tf, monkeypatch):
-    from official.nlp import optimization
-
-    from common.training.garden import AdamWeightDecay
-
-    monkeypatch.delattr(optimization.AdamWeightDecay, "_decay_weights_op")
-    with pytest.raises(UserError, match=r"^tf-models-official 2\.20\.0 has no AdamWeightDecay\._decay_weights_op, which"):
-        AdamWeightDecay(learning_rate=1e-3)

@@ -1,15 +1,14 @@
 """The one place that reaches into private members of TensorFlow Model Garden and Keras.
 
-The unpadded forward pass needs the layers inside Model Garden's encoder, and the faster AdamW replaces two of its methods;
-neither has a public name. With a version of the packages that calls them otherwise, everything here fails with one sentence
-that names the missing member.
+The unpadded forward pass needs the layers inside Model Garden's encoder, and the faster AdamW asks Model Garden's own which
+weights decay; neither has a public name. With a version of the packages that calls them otherwise, everything here fails with
+one sentence that names the missing member.
 """
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 import tensorflow as tf
-from official.nlp import optimization
 
 from common import UserError
 
@@ -48,7 +47,8 @@ class Block:
 class Encoder:
     """The parts of a BertEncoderV2."""
 
-    words: Callable
+    words: tf.Variable
+    """float32 [words, hidden]"""
     positions: tf.Variable
     """float32 [longest input, hidden]"""
     types: Callable
@@ -69,7 +69,7 @@ def open_encoder(model) -> Encoder:
     encoder = get_member(model, "_network")
     settings = get_member(encoder, "_config")
     return Encoder(
-        words=get_member(encoder, "_embedding_layer"),
+        words=get_member(get_member(encoder, "_embedding_layer"), "embeddings"),
         positions=get_member(get_member(encoder, "_position_embedding_layer"), "_position_embeddings"),
         types=get_member(encoder, "_type_embedding_layer"),
         norm=get_member(encoder, "_embedding_norm_layer"),
@@ -106,33 +106,10 @@ def create_slots(optimizer, variables: list) -> None:
     get_member(optimizer, "_create_all_weights")(variables)
 
 
-class AdamWeightDecay(optimization.AdamWeightDecay):
-    """Model Garden's AdamW with the same result in less time.
-
-    The gradient of the word embeddings comes as (row, value) pairs. Keras applies such a gradient in many passes over the
-    whole table; adding it up into a table first and applying that with the fused kernel gives the same weights.
-
-    Weight decay takes two passes instead of five. The factor 1 - rate x decay is rounded to float32, in steps of 6e-8; the
-    plain way rounds every weight's difference to its own last bit, which is as coarse beside a decay of 2e-7 a step.
-
-    Raises:
-      UserError: the installed version does not have the methods that are replaced; the plain ones would run unnoticed.
-    """
-
-    def __init__(self, *args, **settings):
-        for method in ("_resource_apply_sparse_duplicate_indices", "_resource_apply_dense", "_decay_weights_op",
-                       "_do_use_weight_decay"):
-            get_member(optimization.AdamWeightDecay, method)
-        super().__init__(*args, **settings)
-
-    def _resource_apply_sparse_duplicate_indices(self, grad, handle, indices, **kwargs):
-        table = tf.math.unsorted_segment_sum(grad, indices, handle.shape[0])
-        return self._resource_apply_dense(table, handle, **kwargs)
-
-    def _decay_weights_op(self, var, learning_rate, apply_state):
-        if not self._do_use_weight_decay(var.name):
-            return tf.no_op()
-        return var.assign(var * (1 - learning_rate * self.weight_decay_rate), use_locking=self._use_locking)
+def where_weight_decay(optimizer, variables: list) -> list[bool]:
+    """For each variable, whether Model Garden's AdamW decays it."""
+    decays = get_member(optimizer, "_do_use_weight_decay")
+    return [decays(variable.name) for variable in variables]
 
 
 def get_member(owner, name: str):

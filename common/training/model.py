@@ -2,8 +2,8 @@
 
 Everything that takes part in a number comes from tf-models-official: the encoder, the classifier on top, AdamW, the
 schedule and the conversion of Google's checkpoints. What is added here computes the same in less time: the last layer for
-[CLS] alone, an embedding table of only the rows that the task's text can touch, and a faster way through AdamW for its
-gradient; `common.training.unpadded` calls the encoder's layers without padding.
+[CLS] alone, and an embedding table of only the rows that the task's text can touch. `common.training.unpadded` calls the
+encoder's layers without padding, and `common.training.optimizer` does AdamW's arithmetic in one pass over memory.
 """
 import re
 import tempfile
@@ -21,7 +21,6 @@ from common.files import make_once, write_arrays
 from common.inputs.batches import seed_of
 from common.inputs.download import disk_errors_told
 from common.studies.config import RunConfig
-from common.training.garden import AdamWeightDecay
 
 WORDS = "word_embeddings/embeddings"
 """Name of the word embedding table among the encoder's weights."""
@@ -166,9 +165,9 @@ def build_schedule(config: RunConfig, steps: int):
     return optimization.WarmUp(config.peak_learning_rate, schedule, warmup) if warmup else schedule
 
 
-def build_optimizer(config: RunConfig, steps: int) -> AdamWeightDecay:
+def build_optimizer(config: RunConfig, steps: int) -> optimization.AdamWeightDecay:
     """AdamW with the settings of the configuration; its weight decay leaves out LayerNorm and biases."""
-    return AdamWeightDecay(
+    return optimization.AdamWeightDecay(
         learning_rate=build_schedule(config, steps), weight_decay_rate=config.weight_decay, beta_1=config.beta_1,
         beta_2=config.beta_2, epsilon=config.epsilon, gradient_clip_norm=config.clip_norm,
         exclude_from_weight_decay=["LayerNorm", "layer_norm", "bias"])

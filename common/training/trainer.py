@@ -10,9 +10,9 @@ from common.inputs.tokens import Batch, Tokens
 from common.studies.config import RunConfig
 from common.studies.tasks import Task
 from common.training import model
-from common.training.garden import create_slots
 from common.training.job import Job
 from common.training.masks import Masks, find_dropouts
+from common.training.optimizer import start_optimizer
 from common.training.unpadded import classify
 
 
@@ -28,6 +28,7 @@ class Trainer:
     def __init__(self, job: Job, task: Task, tokens: dict[str, Tokens]):
         self.task = task
         self.steps_done = 0
+        self._optimizer = None
         self._dtype = job.config.dtype
         self.words = np.unique(np.concatenate([[0], *(each.ids for each in tokens.values())]))
         self._place = np.zeros(job.checkpoint.config["vocab_size"], np.int32)
@@ -51,25 +52,20 @@ class Trainer:
     def start(self, config: RunConfig, steps: int, instance: int, mask_seed: int) -> None:
         """Initial values for a run of `steps` steps."""
         model.reset_head(self.model, model.head_seed(config, instance))
-        self._optimizer = model.build_optimizer(config, steps)
         self._schedule = model.build_schedule(config, steps)
-        create_slots(self._optimizer, self._variables)
+        self._optimizer = start_optimizer(config, steps, self._variables)
         self._take_step = tf.function(self._step, input_signature=self._step_inputs)
         self._mask_seed = mask_seed
         self.steps_done = 0
 
     def state(self) -> list[np.ndarray]:
         """The values that the next step depends on: those of the model, then those of the optimizer."""
-        return [variable.numpy() for variable in self._state_variables()]
+        return self._optimizer.state()
 
     def restore(self, state: list[np.ndarray], steps_done: int) -> None:
         """Goes on, after `start`, from what `state` gave when so many steps were done."""
-        for variable, value in zip(self._state_variables(), state, strict=True):
-            variable.assign(value)
+        self._optimizer.restore(state)
         self.steps_done = steps_done
-
-    def _state_variables(self) -> list:
-        return [*self.model.variables, *self._optimizer.variables()]
 
     def learning_rate(self, step: int) -> float:
         """The rate that the optimizer uses at this step, counted from 0."""
@@ -84,17 +80,20 @@ class Trainer:
         inputs = [np.concatenate([part.ravel() for part in parts])
                   for parts in zip(*([*self._inputs(batch), batch.labels] for batch in batches), strict=True)]
         shapes = [batch.ids.shape for batch in batches]
-        loss = self._take_step(*inputs, shapes, float(len(rows)), self._mask_seed, self.steps_done)
+        loss, *update = self._take_step(*inputs, shapes, float(len(rows)), self._mask_seed, self.steps_done)
+        self._optimizer.apply(*update)
         self.steps_done += 1
         return float(loss)
 
     def predict(self, tokens: Tokens, rows: np.ndarray | None = None) -> np.ndarray:
         """Logits, float32 [rows, outputs], of every one of these rows, in their order."""
         rows = np.arange(len(tokens)) if rows is None else rows
+        if self._optimizer:
+            self._optimizer.check()
         return map_rows(lambda batch: self._logits(*self._inputs(batch)).numpy(), tokens, rows, self.task.outputs)
 
     def _step(self, ids, mask, types, labels, shapes, rows, seed, step):
-        """One optimizer step in one graph, so that no gradient passes through Python; returns the loss before it.
+        """The loss of a batch, its gradients and the optimizer's factors in one graph.
 
         Args:
           ids, mask, types: of all pieces end to end, int32 [places].
@@ -118,8 +117,7 @@ class Trainer:
             shape_invariants=(*[tf.TensorShape([])] * 4, [tf.TensorShape([None] * spec.shape.rank) for spec in parts]))
         gradients = [tf.ensure_shape(value, spec.shape) for value, spec in zip(gradients, parts, strict=True)]
         gradients = tf.nest.pack_sequence_as(self._specs, gradients, expand_composites=True)
-        self._optimizer.apply_gradients(zip(gradients, self._variables, strict=True))
-        return loss
+        return loss, gradients, self._optimizer.factors(step)
 
     def _add(self, first, second):
         """The sum of two lists of gradients, each flat: a sparse one is the places of both."""

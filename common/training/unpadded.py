@@ -109,7 +109,9 @@ class Forward:
     def embed(self, encoder: Encoder, ids: tf.Tensor, types: tf.Tensor) -> tf.Tensor:
         """Word, position and type embeddings of int32 [1, tokens], normalised: float32 [1, tokens, hidden]."""
         positions = encoder.positions[:self.layout.longest]
-        embedded = encoder.words(ids) + tf.gather(positions, self.layout.positions) + encoder.types(types)
+        # Read whole, which costs nothing: after a lookup in the variable itself TensorFlow copies it at every other read.
+        words = tf.gather(encoder.words.read_value(), ids)
+        embedded = words + tf.gather(positions, self.layout.positions) + encoder.types(types)
         return self._drop_tokens(encoder.dropout, _normalize(encoder.norm, embedded))
 
     def transform(self, block: Block, hidden: tf.Tensor) -> tf.Tensor:
