@@ -2,6 +2,8 @@
 
     run_hugging_face.py INPUT fixed      padding to 128 tokens, the default of run_glue.py
     run_hugging_face.py INPUT dynamic    padding to the longest row of the batch (--pad_to_max_length False)
+    run_hugging_face.py INPUT single     the same on one thread; speed.py starts one for each core
+    run_hugging_face.py INPUT compiled   the same under torch.compile; what compiles is not timed
 """
 import json
 import sys
@@ -32,8 +34,11 @@ class Stopwatch(TrainerCallback):
             self.began = time.perf_counter()
 
 
-def make_work(folder: Path, dynamic: bool):
+def make_work(folder: Path, way: str):
     """The function that answers orders."""
+    dynamic = way != "fixed"
+    if way in ("single", "compiled"):
+        torch.set_num_threads(1)
     bert = json.loads((folder / "bert_config.json").read_text())
     config = BertConfig(**bert | {"hidden_act": "gelu_new", "num_labels": 2})  # Google's tanh form of GELU
     sets = {name: Rows(folder, name) for name in ("train", "dev")}
@@ -53,11 +58,13 @@ def make_work(folder: Path, dynamic: bool):
         with tempfile.TemporaryDirectory() as output:
             arguments = TrainingArguments(
                 output, per_device_train_batch_size=order["batch_size"], learning_rate=LEARNING_RATE, num_train_epochs=1,
-                use_cpu=True, save_strategy="no", report_to=[], disable_tqdm=True)
+                use_cpu=True, save_strategy="no", report_to=[], disable_tqdm=True, torch_compile=way == "compiled")
             trainer = Trainer(BertForSequenceClassification(config), arguments,
                               data_collator=pad_batch if dynamic else default_data_collator,
                               train_dataset=encode("train", order["warmup"] + order["train"]),
                               eval_dataset=encode("dev", order["evaluate"]), callbacks=[stopwatch])
+            if way == "compiled":
+                trainer.evaluate()
             trainer.train()
             trained = time.perf_counter()
             trainer.evaluate()
@@ -75,4 +82,4 @@ def pad_batch(rows: list[dict]) -> dict:
 
 
 if __name__ == "__main__":
-    answer_orders(make_work(Path(sys.argv[1]), dynamic=sys.argv[2] == "dynamic"))
+    answer_orders(make_work(Path(sys.argv[1]), sys.argv[2]))

@@ -3,12 +3,16 @@
     python bench/speed.py --checkpoint FILE --glue-dir FOLDER
 
 Contestants: this project as users run it (a run for each core, one thread each); Hugging Face transformers on PyTorch
-with the defaults of run_glue.py (padding to 128 tokens) and with dynamic padding; Model Garden's classifier under Keras
-fit, padding to 128. Each trains the same rows in fp32 and evaluates the same rows afterwards, in turn and repeatedly; all
-of them use every core. The peers are installed into bench/.peers from requirements-peers.txt at the first call.
+with the defaults of run_glue.py (padding to 128 tokens), with dynamic padding, with dynamic padding as a run of one thread
+for each core, and the same under torch.compile; Model Garden's classifier under Keras fit, padding to 128. Each trains the
+same rows in fp32 and evaluates the same rows afterwards, in turn and repeatedly; all of them use every core. The peers are
+installed into bench/.peers from requirements-peers.txt at the first call.
+
+The numbers of a machine are written to results/speed-MACHINE-N-cores.json; the page has those of every machine side by side.
 """
 import argparse
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -28,8 +32,12 @@ WARMUP_STEPS = 3
 TRAIN_ROWS, DEV_ROWS = 3485, 408
 """Rows of an epoch of MRPC: the training split, and the dev set that is evaluated after it."""
 NAMES = {"ours": "this project", "fixed": "Hugging Face, padding to 128", "dynamic": "Hugging Face, dynamic padding",
+         "single": "Hugging Face, dynamic padding, a run for each core",
+         "compiled": "Hugging Face, dynamic padding, a run for each core, torch.compile",
          "keras": "Model Garden, Keras fit, padding to 128"}
-GOALS = {"fixed": 4.0, "dynamic": 2.5, "keras": 3.0}
+EACH_CORE = ("ours", "single", "compiled")
+"""Contestants of which as many run side by side as there are cores, one thread each."""
+GOALS = {"fixed": 7.0, "dynamic": 4.0, "single": 3.4, "compiled": 3.4, "keras": 5.2}
 
 
 @dataclass
@@ -90,13 +98,22 @@ def main() -> int:
         times = _measure(contestants, rows, options)
         for each in contestants:
             each.stop()
-    result = {"machine": environment_row(1), "rows": options.rows, "repeats": options.repeats, "peak_gflops": peak,
+    machine = environment_row(1)
+    name = options.machine or machine["processor"]
+    result = {"name": name, "machine": machine, "rows": options.rows, "repeats": options.repeats, "peak_gflops": peak,
               "useful_gflop_of_a_row": work, "seconds": times}
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
-    options.out.write_text(write_table(result))
-    print(options.out.read_text())
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / file_name(name, machine["cores"])).write_text(json.dumps(result, indent=1) + "\n")
+    page = options.out / "speed.md"
+    page.write_text(write_page([json.loads(path.read_text()) for path in sorted(options.out.glob("speed-*.json"))]))
+    print(page.read_text())
     return 0
+
+
+def file_name(machine: str, cores: int) -> str:
+    """Where the numbers of a machine are kept: speed-amd-epyc-zen-3-2-cores.json."""
+    words = re.sub("[^a-z0-9]+", "-", machine.lower()).strip("-")
+    return f"speed-{words}-{cores}-cores.json"
 
 
 def _parse() -> argparse.Namespace:
@@ -108,7 +125,9 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=BATCH_SIZES)
     parser.add_argument("--only", nargs="+", choices=NAMES, default=list(NAMES), help="contestants to measure")
     parser.add_argument("--dtype", default="float32", help="number format of this project (default: %(default)s)")
-    parser.add_argument("--out", type=Path, default=HERE / "results" / "speed.md")
+    parser.add_argument("--machine", help="what the page and the file call this machine, such as 'AMD EPYC (Zen 3)'; some "
+                        "virtual machines do not tell their processor's generation (default: the processor's name)")
+    parser.add_argument("--out", type=Path, default=HERE / "results", help="folder of the results")
     return parser.parse_args()
 
 
@@ -152,12 +171,12 @@ def useful_gflop(bert: dict, lengths: np.ndarray) -> float:
 
 
 def _contestants(folder: str, options) -> list[Contestant]:
-    peers = _install_peers() if set(options.only) & {"fixed", "dynamic"} else ""
+    torch = ("fixed", "dynamic", "single", "compiled")
+    peers = _install_peers() if set(options.only) & set(torch) else ""
     commands = {"ours": [sys.executable, HERE / "run_ours.py", folder, options.dtype],
-                "fixed": [peers, HERE / "run_hugging_face.py", folder, "fixed"],
-                "dynamic": [peers, HERE / "run_hugging_face.py", folder, "dynamic"],
-                "keras": [sys.executable, HERE / "run_model_garden.py", folder]}
-    return [Contestant(name, list(map(str, commands[name])), count_cores() if name == "ours" else 1)
+                "keras": [sys.executable, HERE / "run_model_garden.py", folder],
+                **{name: [peers, HERE / "run_hugging_face.py", folder, name] for name in torch}}
+    return [Contestant(name, list(map(str, commands[name])), count_cores() if name in EACH_CORE else 1)
             for name in NAMES if name in ("ours", *options.only)]
 
 
@@ -193,13 +212,36 @@ def epoch_seconds(training: float, evaluation: float) -> float:
     return TRAIN_ROWS * training + DEV_ROWS * evaluation
 
 
-def write_table(result: dict) -> str:
-    """The result as a Markdown page."""
+def write_page(results: list[dict]) -> str:
+    """The results of several machines as a Markdown page: the ratios side by side, then the numbers of each."""
+    from tabulate import tabulate
+
+    machines = [f"{each['name']}, {each['machine']['cores']} cores" for each in results]
+    rows = [[NAMES[name], *(_show_ratio(each, name) for each in results), f"{goal:.1f}"] for name, goal in GOALS.items()]
+    ratios = tabulate(rows, ["peer", *machines, "goal"], tablefmt="pipe", disable_numparse=True)
+    return f"""# Speed beside the usual ways
+
+Fine-tuning of BERT-mini on MRPC in fp32, measured by `python bench/speed.py`. This project runs as a study does, a run for each
+core and one thread each, and its time is that of all of them divided by their number. The peers use all cores for one run, except
+where a run for each core is named. An epoch is {TRAIN_ROWS} training rows and the {DEV_ROWS} rows of the dev set, at the measured
+seconds of a row.
+
+Time of a peer over the time of this project, geometric mean of the batch sizes:
+
+{ratios}
+
+{"".join(map(write_machine, results))}
+Useful share of the matrix peak: the matrix products of the plain model on unpadded rows, over what all cores reach in products of
+1024 x 1024 matrices.
+"""
+
+
+def write_machine(result: dict) -> str:
+    """The section of one machine."""
     from tabulate import tabulate
 
     machine, seconds = result["machine"], result["seconds"]
-    epochs = {name: {size: [epoch_seconds(*pair) for pair in pairs] for size, pairs in sizes.items()}
-              for name, sizes in seconds.items()}
+    epochs = epochs_of(result)
     rows = []
     for name, sizes in epochs.items():
         for size, values in sizes.items():
@@ -211,23 +253,24 @@ def write_table(result: dict) -> str:
     table = tabulate(rows, ["contestant", "batch size", "examples/s in training", "seconds an epoch, median", "spread",
                             "useful share of the matrix peak, %", "times as long as this project"], tablefmt="pipe",
                      disable_numparse=True)
-    means = [[NAMES[name], f"{_mean_ratio(epochs, name):.2f}", f"{GOALS[name]:.1f}"] for name in epochs if name != "ours"]
-    ratios = tabulate(means, ["peer", "geometric mean of its time over ours", "goal"], tablefmt="pipe", disable_numparse=True)
-    return f"""# Speed beside the usual ways
+    return f"""## {result['name']}, {machine['cores']} cores
 
-Measured by `python bench/speed.py` on {machine['processor']}, {machine['cores']} cores, {machine['platform']}, TensorFlow
-{machine['tensorflow']}. Fine-tuning of BERT-mini on MRPC in fp32: each contestant trains the same {result['rows']} rows and
-evaluates the same share of the dev set, {result['repeats']} times in turn. Seconds an epoch: {TRAIN_ROWS} training rows and
-the {DEV_ROWS} rows of the dev set, at the measured seconds of a row. This project runs as a study does, a run for each core
-and one thread each, and its time is that of all of them divided by their number; the others use all cores for one run.
-
-{ratios}
+{machine['platform']}, TensorFlow {machine['tensorflow']}; {result['rows']} training rows a measurement, {result['repeats']}
+repeats in turn; {result['useful_gflop_of_a_row']:.2f} GFLOP a row, {result['peak_gflops']:.0f} GFLOP/s in large products.
 
 {table}
 
-Useful share of the matrix peak: the matrix products of the plain model on unpadded rows ({result['useful_gflop_of_a_row']:.2f}
-GFLOP a row), over what all cores reach in products of 1024 x 1024 matrices ({result['peak_gflops']:.0f} GFLOP/s).
 """
+
+
+def epochs_of(result: dict) -> dict:
+    """contestant -> batch size -> seconds of an epoch in every repeat."""
+    return {name: {size: [epoch_seconds(*pair) for pair in pairs] for size, pairs in sizes.items()}
+            for name, sizes in result["seconds"].items()}
+
+
+def _show_ratio(result: dict, name: str) -> str:
+    return f"{_mean_ratio(epochs_of(result), name):.2f}" if name in result["seconds"] else ""
 
 
 def _mean_ratio(epochs: dict, name: str) -> float:

@@ -24,12 +24,19 @@ def test_work_of_a_row():
 def test_ratios_are_of_whole_epochs_and_of_medians():
     seconds = {"ours": {"2": [[0.01, 0.001], [0.01, 0.001], [9.0, 9.0]], "8": [[0.005, 0.001]] * 3},
                "fixed": {"2": [[0.04, 0.004]] * 3, "8": [[0.045, 0.009]] * 3}}
-    page = speed.write_table({"machine": MACHINE, "rows": 256, "repeats": 3, "peak_gflops": 200.0,
-                              "useful_gflop_of_a_row": 1.0, "seconds": seconds})
-    assert "| Hugging Face, padding to 128 | 6.00" in page  # the geometric mean of 4 and 9
-    line = next(line for line in page.splitlines() if line.startswith("| this project") and "| 2 " in line)
-    cells = [cell.strip() for cell in line.strip("|").split("|")]
-    assert cells == ["this project", "2", "100", "35.3", "35.3 to 35037.0", "50", "1.00"]
+    result = {"name": "AMD EPYC (Zen 4)", "machine": MACHINE, "rows": 256, "repeats": 3, "peak_gflops": 200.0,
+              "useful_gflop_of_a_row": 1.0, "seconds": seconds}
+    other = result | {"name": "AMD EPYC (Zen 5)", "seconds": seconds | {"single": {"2": [[0.02, 0.002]], "8": [[0.01, 0.002]]}}}
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in speed.write_page([result, other]).splitlines()]
+    assert ["peer", "AMD EPYC (Zen 4), 2 cores", "AMD EPYC (Zen 5), 2 cores", "goal"] in lines
+    assert ["Hugging Face, padding to 128", "6.00", "6.00", "7.0"] in lines  # the geometric mean of 4 and 9
+    assert ["Hugging Face, dynamic padding, a run for each core", "", "2.00", "3.4"] in lines
+    assert lines.count(["this project", "2", "100", "35.3", "35.3 to 35037.0", "50", "1.00"]) == 2
+
+
+def test_the_numbers_of_two_machines_lie_side_by_side():
+    assert speed.file_name("AMD EPYC (Zen 3)", 2) == "speed-amd-epyc-zen-3-2-cores.json"
+    assert speed.file_name("Intel(R) Xeon(R) CPU @ 2.20GHz", 16) == "speed-intel-r-xeon-r-cpu-2-20ghz-16-cores.json"
 
 
 def test_peers_get_the_same_rows(tmp_path):
