@@ -129,12 +129,12 @@ def test_no_verdict_where_no_cell_is_above_the_majority_class():
     assert verdict.needed is None
 
 
-def test_a_verdict_that_hangs_on_a_collapsed_cell_is_none():
+def test_no_verdict_that_depends_on_a_collapsed_cell():
     cells = [make_cell([0.72 + each for each in WOBBLE], batch_size=size) for size in SIZES[:-1]]
     group = make_group([*cells, make_cell([MAJORITY] * 4, batch_size=64, collapsed=range(4))])
     (verdict,) = judge_batch_size(group)
     assert (verdict.outcome, verdict.collapsed) == (UNDECIDED, ("batch 64 at 2e-5",))
-    assert verdict.reason == "the outcome hangs on collapsed cells: batch 64 at 2e-5"
+    assert verdict.reason == "the outcome depends on collapsed cells: batch 64 at 2e-5"
     one_trains = make_cell([MAJORITY] * 4, batch_size=64, collapsed=range(3))
     (verdict,) = judge_batch_size(make_group([*cells, one_trains]))
     assert (verdict.outcome, verdict.collapsed) == (SUPPORTED, ())
@@ -157,7 +157,7 @@ def test_rows_widen_the_interval_where_predictions_were_kept():
     assert verdict.outcome == SUPPORTED
     assert verdict.with_rows.estimate == verdict.effect.estimate
     assert verdict.effect.high < 0 < verdict.with_rows.high
-    assert verdict.reason == "on other rows it may be otherwise: the interval over instances and rows together holds 0"
+    assert verdict.reason == "other rows could change this: the interval over instances and rows together includes 0"
     # only the sixth row differs: weights (x - 3.8) / 14.8 of batch 2, 8 and 16 add up to -3.4 / 14.8, the others to 3.4 / 14.8
     assert verdict.with_rows.error == pytest.approx(3.4 / 14.8 / 8, rel=0.02)
 
@@ -316,7 +316,7 @@ def test_a_condition_whose_cells_collapse_is_told_apart_from_one_that_says_no():
     found = reasons(dataclasses.replace(fine, lines=fine.lines | {"same_steps": fine.lines["same_steps"] | {2: gone}},
                                         names=fine.names | {gone.config.hash: "as many steps, batch 2"}))["same_steps"]
     assert (found.outcome, found.collapsed) == (UNDECIDED, ("as many steps, batch 2",))
-    assert found.reason == "the outcome hangs on collapsed cells: as many steps, batch 2"
+    assert found.reason == "the outcome depends on collapsed cells: as many steps, batch 2"
     assert found.effect.estimate > 0  # with the cell the advantage seems to vanish
     assert reasons(fine)["same_steps"].outcome == CONTRADICTED
 

@@ -9,7 +9,7 @@ from common.report.results import Cell, Group, Run
 from common.report.statistics import Effect, Spread, count_instances, count_levels, holm, p_against
 from common.studies.names import show_rate
 
-ON_OTHER_ROWS = "on other rows it may be otherwise: the interval over instances and rows together holds 0"
+ON_OTHER_ROWS = "other rows could change this: the interval over instances and rows together includes 0"
 NO_SPREAD = "there are too few runs, or there is no spread to test against"
 AT_THE_FLOOR = "no cell has an interval above the majority class"
 
@@ -212,14 +212,14 @@ def _conclude(verdict: Verdict, question: Question, test: Measured, checked: Out
         reason = f"{sum(len(cell.ended) for cell in question.cells)} of {question.planned} planned runs are in"
         return dataclasses.replace(verdict, outcome=Outcome.SO_FAR, corrected=None, reason=reason)
     if checked != verdict.outcome:
-        reason = f"the outcome hangs on collapsed cells: {', '.join(verdict.collapsed)}"
+        reason = f"the outcome depends on collapsed cells: {', '.join(verdict.collapsed)}"
         return dataclasses.replace(verdict, outcome=Outcome.UNDECIDED, reason=reason)
     if verdict.outcome == Outcome.UNDECIDED:
         return verdict if test.gap else dataclasses.replace(verdict, needed=find_needed(question, test, level))
-    return dataclasses.replace(verdict, reason=verdict.reason or (ON_OTHER_ROWS if _holds_0(test.with_rows) else ""))
+    return dataclasses.replace(verdict, reason=verdict.reason or (ON_OTHER_ROWS if _includes_0(test.with_rows) else ""))
 
 
-def _holds_0(effect: Effect | None) -> bool:
+def _includes_0(effect: Effect | None) -> bool:
     return effect is not None and effect.low <= 0 <= effect.high
 
 
