@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from stand_in import CHECKPOINT_ROW, make_config, make_result
+from stand_in import CHECKPOINT_ROW, DATA_ROWS, make_config, make_result
 
 from common.inputs.checkpoint import BERT_MINI, get_checkpoint
 from common.inputs.reading import load_glue
@@ -374,11 +374,11 @@ task    batch    rate    epochs    have    need    will run    gave up    estima
 ------  -------  ------  --------  ------  ------  ----------  ---------  ----------
 MRPC    2        2e-5    5         2       3       0           1          0s
 MRPC    8        2e-5    5         1       3       2                      50s
-MRPC    16       2e-5    5         0       3       3                      1m15s
-5 runs would be trained, 2 at a time: about 1m02s
+MRPC    16       2e-5    5         0       3       3                      1m10s
+5 runs would be trained, 2 at a time: about 1m00s
 """
 RETRIED = SOME_THERE.replace("0           1          0s", "1                      1m40s").replace(
-    "5 runs would be trained, 2 at a time: about 1m02s", "6 runs would be trained, 2 at a time: about 1m52s")
+    "5 runs would be trained, 2 at a time: about 1m00s", "6 runs would be trained, 2 at a time: about 1m50s")
 
 
 @pytest.fixture
@@ -470,7 +470,7 @@ def test_a_dry_run_downloads_nothing_and_finds_runs_on_official_input(call, inpu
     google = CHECKPOINT_ROW | {"digest": "b" * 64, "archive_sha256": BERT_MINI.sha256}
     config = make_config(data=TASKS["MRPC"].digest, checkpoint="b" * 64, batch_size=8)
     store = Store(tmp_path / "results.db")
-    store.plan("bs_mrpc", {config: [0, 1]}, 2, InputRows(google, []))
+    store.plan("bs_mrpc", {config: [0, 1]}, 2, InputRows(google, [row | {"digest": config.data} for row in DATA_ROWS]))
     owner = Owner.of_this_process()
     store.record(store.find_claim(config, 0, owner), owner, make_result(total_seconds=100.0))
     store.close()

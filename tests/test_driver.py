@@ -111,9 +111,24 @@ def test_estimates_come_from_stored_times(study, store):
     study(lambda job: make_result(total_seconds=100.0 / job[0].batch_size), instances=2)
     needs = find_needs(store,
                        [make_config(batch_size=size, epochs=epochs) for size, epochs in ((2, 5), (8, 10), (64, 5))], 3)
-    assert [(need.have, need.missing, need.seconds) for need in needs] == [(2, [2], 50.0), (0, [0, 1, 2], 25.0),
-                                                                           (0, [0, 1, 2], 6.25)]
+    assert [(need.have, need.missing) for need in needs] == [(2, [2]), (0, [0, 1, 2]), (0, [0, 1, 2])]
+    # 12.5 s for 10 epochs instead of 5 at batch 8, and 6.25 s at batch 16 for batch 64, in proportion to the tokens
+    assert [need.seconds for need in needs] == pytest.approx([50.0, 24.941, 5.732], abs=1e-3)
     assert find_needs(None, [make_config()], 2)[0].seconds is None
+
+
+def test_a_task_that_never_ran_is_estimated_from_the_speed_of_another(study, store):
+    """MRPC: 2175 steps of (100 + 8 x 53) tokens, and a quarter of the 408 rows that are scored: 1,145,106 tokens in 100 s."""
+    study(lambda job: make_result(total_seconds=100.0), sizes=(8,), instances=1)
+    rte, mnli, part = find_needs(store, [make_config(task="RTE", data="a"), make_config(task="MNLI", data="b", batch_size=64),
+                                         make_config(task="RTE", data="a", limit_train=400)], 1)
+    # RTE: 5 x 295 steps of 100 + 8 x 67 tokens, 277 rows; MNLI: 5 x 5829 steps of 100 + 64 x 40, 19,647 rows
+    assert rte.seconds == pytest.approx(100 * (1475 * 636 + 277 * 67 / 4) / 1_145_106)
+    assert mnli.seconds == pytest.approx(100 * (29145 * 2660 + 19647 * 40 / 4) / 1_145_106)
+    assert part.seconds == pytest.approx(100 * (235 * 636 + 277 * 67 / 4) / 1_145_106)
+    (few,) = find_needs(store, [make_config(task="MNLI", data="b", batch_size=64)], 1, rows={"MNLI": 39674})
+    assert few.seconds == pytest.approx(100 * (5 * 588 * 2660 + 19647 * 40 / 4) / 1_145_106)
+    assert find_needs(store, [make_config(checkpoint="f" * 64)], 1)[0].seconds is None
 
 
 def test_a_grid_is_every_task_with_every_batch_size_and_rate():

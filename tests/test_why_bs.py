@@ -88,6 +88,7 @@ class Inputs:
     """Stands for the input of the study: MRPC with all of its rows."""
 
     errors = {}
+    training_rows = {"MRPC": 3668}
     store_rows = InputRows(CHECKPOINT_ROW, DATA_ROWS)
 
     def make_grid(self, study):

@@ -1,10 +1,12 @@
 """What of a study is missing: how many instances of each configuration are there, and which runs have to be trained."""
 import dataclasses
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from common.running.estimates import estimate_run
 from common.store.schema import FINISHED
-from common.store.store import MAX_FAILURES, RunState, Store, TrainingTime
+from common.store.store import MAX_FAILURES, RunState, Store
 from common.studies.config import RunConfig
 from common.studies.study import Part, find_best
 from common.studies.tasks import TASKS
@@ -24,16 +26,21 @@ class Need:
     given_up: list[int]
     """Those that failed too often to be retried without being asked for."""
     seconds: float | None
-    """Estimated seconds of one run, from stored times; None where there are none."""
+    """Estimated seconds of one run, from stored times; None where there are none with this checkpoint."""
 
 
-def find_needs(store: Store | None, configs: list[RunConfig], instances: int, retry_failed: bool = False) -> list[Need]:
-    """What is missing, for each configuration; without a store everything is."""
+def find_needs(store: Store | None, configs: list[RunConfig], instances: int, retry_failed: bool = False,
+               rows: Mapping[str, int] | None = None) -> list[Need]:
+    """What is missing, for each configuration; without a store everything is.
+
+    Args:
+      rows: task -> rows of its training file, for the estimates; those that are not given have the official number.
+    """
     states = store.where_states(configs) if store else {}
-    inputs = {(config.task, config.checkpoint) for config in configs} if store else ()
-    times = {each: store.where_training_times(*each) for each in inputs}
+    times = {each: store.where_training_times(each) for each in {config.checkpoint for config in configs}} if store else {}
+    usual = {name: task.train_rows for name, task in TASKS.items()} | dict(rows or {})
     return [_find_need(config, states.get(config, {}), instances, retry_failed,
-                       _estimate(config, times.get((config.task, config.checkpoint), []))) for config in configs]
+                       estimate_run(config, usual[config.task], times.get(config.checkpoint, []))) for config in configs]
 
 
 def choose_best(store: Store | None, parts: list[Part], instances: int) -> list[Part]:
@@ -91,15 +98,3 @@ def _find_need(config: RunConfig, runs: dict[int, RunState], instances: int, ret
     given_up = [number for number in wanted if number in hopeless and not retry_failed]
     missing = [number for number in wanted if number not in finished and number not in given_up]
     return Need(config, len(finished), wanted, missing, given_up, seconds)
-
-
-def _estimate(config: RunConfig, times: list[TrainingTime]) -> float | None:
-    """Mean seconds of this configuration's runs, else of those of the nearest batch size of the same task and checkpoint."""
-    if not times:
-        return None
-    same = [time.seconds for time in times if time.config == config.hash]
-    if same:
-        return same[0]
-    nearest = min((abs(time.batch_size - config.batch_size), time.batch_size) for time in times)[1]
-    like = [time for time in times if time.batch_size == nearest]
-    return config.epochs * (sum(time.runs * time.seconds / time.epochs for time in like) / sum(time.runs for time in like))

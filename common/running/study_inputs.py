@@ -38,14 +38,23 @@ class StudyInputs:
         return InputRows(self.checkpoint.row(), [row for each in self.data.values() for row in each.rows()],
                          [row for each in self.data.values() for row in each.label_rows()])
 
+    @property
+    def known_rows(self) -> dict[str, TaskRows]:
+        """Task -> its rows, as far as a configuration depends on them."""
+        return {name: TaskRows(data.digest, len(data.sets["train"])) for name, data in self.data.items()} | self.expected
+
+    @property
+    def training_rows(self) -> dict[str, int]:
+        """Task -> rows of its training file."""
+        return {name: rows.training for name, rows in self.known_rows.items()}
+
     def make_grid(self, study: Study) -> list[tuple[RunConfig, int]]:
         """The study's configurations with the rows of their training splits, for the tasks whose rows are there.
 
         Raises:
           UserError: a configuration does not fit the checkpoint or the rows.
         """
-        known = {name: TaskRows(data.digest, len(data.sets["train"])) for name, data in self.data.items()} | self.expected
-        grid = {}
+        known, grid = self.known_rows, {}
         for fields in study.cells():
             if fields["task"] not in known:
                 continue

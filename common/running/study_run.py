@@ -191,11 +191,15 @@ class StudyRun:
         """
         return make_parts(self.study, self.inputs.make_grid(self.study))
 
+    def find_needs(self, store: Store | None, part: Part) -> list[Need]:
+        """What is missing of a part."""
+        return find_needs(store, part.configs, part.instances, self.options.retry_failed, self.inputs.training_rows)
+
     def _register(self, store: Store, parts: list[Part]) -> list[Need]:
         """What is missing of the parts, after the store has noted what they want."""
         needs = []
         for part in parts:
-            found = find_needs(store, part.configs, part.instances, self.options.retry_failed)
+            found = self.find_needs(store, part)
             if found:
                 store.plan(part.name, {need.config: need.wanted for need in found}, part.instances, self.inputs.store_rows,
                            retry_failed=self.options.retry_failed)
@@ -268,8 +272,7 @@ def _plan(study: Study, options: RunOptions, store: Store | None) -> Plan:
     run = StudyRun.load(study, options, expected)
     parts = run.make_parts()
     best = choose_best(store, parts, study.instances)
-    needs = merge_needs([need for part in parts + best
-                         for need in find_needs(store, part.configs, part.instances, options.retry_failed)])
+    needs = merge_needs([need for part in parts + best for need in run.find_needs(store, part)])
     return Plan(needs, find_missing_artifacts(options.keep, store, needs), _find_searches(parts, best, study.instances),
                 options.count_workers(), run.inputs.checkpoint.digest, run.inputs.errors,
                 str(expected) if expected.missing else "", store.count_finished([part.name for part in parts]) if store else {})

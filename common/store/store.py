@@ -75,10 +75,9 @@ class RunState(NamedTuple):
 class TrainingTime(NamedTuple):
     """How long the finished runs of a configuration took."""
 
-    config: str
-    """Hash of the configuration."""
-    batch_size: int
-    epochs: int
+    config: RunConfig
+    rows: int
+    """Of the task's training file."""
     runs: int
     seconds: float
     """Mean of their total seconds."""
@@ -357,16 +356,17 @@ class Store(Database):
                                      .order_by(datasets.c.digest))
 
     @patient
-    def where_training_times(self, task: str, checkpoint: str) -> list[TrainingTime]:
-        """How long the finished runs of a task with a checkpoint took, for each configuration."""
-        columns = (configs.c.hash, configs.c.batch_size, configs.c.epochs)
+    def where_training_times(self, checkpoint: str) -> list[TrainingTime]:
+        """How long the finished runs with a checkpoint took, for each configuration."""
+        columns = (configs.c.hash, configs.c.json, datasets.c.row_count)
         query = (select(*columns, sa.func.count(runs.c.total_seconds), sa.func.avg(runs.c.total_seconds))
-                 .join(runs, runs.c.config == configs.c.hash)
-                 .where(configs.c.task == task, configs.c.checkpoint == checkpoint, runs.c.status == "done",
-                        runs.c.total_seconds.is_not(None))
+                 .select_from(configs).join(runs, runs.c.config == configs.c.hash)
+                 .join(datasets, (datasets.c.digest == configs.c.data) & (datasets.c.set_name == "train"))
+                 .where(configs.c.checkpoint == checkpoint, runs.c.status == "done", runs.c.total_seconds.is_not(None))
                  .group_by(*columns).order_by(configs.c.hash))
         with self.reading() as connection:
-            return [TrainingTime(*row) for row in connection.execute(query)]
+            return [TrainingTime(RunConfig.from_json(text), rows, number, seconds)
+                    for _, text, rows, number, seconds in connection.execute(query)]
 
     def _clock(self):
         """The database's own clock, in whole seconds since 1970."""
