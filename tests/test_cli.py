@@ -477,7 +477,10 @@ def test_a_dry_run_downloads_nothing_and_finds_runs_on_official_input(call, inpu
     cache = tmp_path / "cache"
     done = call("--batch-sizes", "8", "--instances", "2", "--workers", "1", "--dry-run", sound=False,
                 BERT_GLUE_CACHE=str(cache), BERT_GLUE_OFFLINE="1")
-    assert done.stdout == """\
+    plan, advice = done.stdout.split("\nWhat the runs so far say, and what would decide the rest:\n")
+    assert advice.startswith("- MRPC dev, uncased_L-4_H-256_A-4: smaller batch sizes reach the better accuracy: ")
+    assert "1 of 20 planned runs" in advice
+    assert plan == """\
 task    batch    rate    epochs    have    need    will run    gave up    estimate
 ------  -------  ------  --------  ------  ------  ----------  ---------  ----------
 MRPC    8        2e-5    5         1       2       1                      1m40s
