@@ -86,9 +86,10 @@ def _add_input(group) -> None:
                        help="BERT checkpoint in Google's zip layout (default: $BERT_GLUE_CHECKPOINT, else Google's "
                             "BERT-mini, downloaded once)")
     group.add_argument("--glue-dir", default=os.environ.get("BERT_GLUE_DIR"), metavar="FOLDER",
-                       help="folder with TASK/train.tsv and so on (default: $BERT_GLUE_DIR, else downloaded once)")
+                       help="folder with TASK/train.tsv and so on, or the Hugging Face hub's files (docs/inputs.md); tasks that "
+                            "are not there are downloaded once (default: $BERT_GLUE_DIR)")
     group.add_argument("--allow-other-rows", action="store_true",
-                       help="accept files whose row counts differ from the official ones")
+                       help="accept files with other rows than the official ones")
     group.add_argument("--demo", action="store_true", help="run on a small made-up sample, all of it in demo/")
 
 

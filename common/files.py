@@ -20,7 +20,7 @@ import psutil
 try:
     import fcntl
 except ImportError:  # Windows
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 LOCK_POLL_SECONDS = 0.05
 """How often a lock is tried again where the system cannot wait for it."""
@@ -40,12 +40,9 @@ def new_file(path: Path) -> Iterator[Path]:
     """
     new = _hidden(path)
     try:
-        yield new
-        put_in_place(new, path)
-    except OSError as error:
-        if error.filename in (None, str(new)):  # of a full disk the system tells no file
-            error.filename = str(path)
-        raise
+        with errors_name(path):
+            yield new
+            put_in_place(new, path)
     finally:
         new.unlink(missing_ok=True)
 
@@ -61,22 +58,31 @@ def new_folder(folder: Path) -> Iterator[Path]:
     new, old = _hidden(folder), _hidden(folder)
     new.mkdir()
     try:
-        yield new
-        for path in new.rglob("*"):
-            _sync(path)
-        with contextlib.suppress(FileNotFoundError):
-            folder.rename(old)
-        try:
-            put_in_place(new, folder)
-        except OSError:
-            if not folder.is_dir():  # else another process has put the same there meanwhile
-                raise
-    except OSError as error:
-        error.filename = error.filename or str(folder)
-        raise
+        with errors_name(folder):
+            yield new
+            for path in new.rglob("*"):
+                _sync(path)
+            with contextlib.suppress(FileNotFoundError):
+                folder.rename(old)
+            try:
+                put_in_place(new, folder)
+            except OSError:
+                if not folder.is_dir():  # else another process has put the same there meanwhile
+                    raise
     finally:
         shutil.rmtree(new, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def errors_name(path: Path) -> Iterator[None]:
+    """Has an error of the system name `path` where it names no file, as that of a full disk, or one with a hidden name."""
+    try:
+        yield
+    except OSError as error:
+        if not error.filename or str(error.filename).endswith(".new"):
+            error.filename = str(path)
+        raise
 
 
 def replace_file(path: Path, content: bytes) -> None:
@@ -234,7 +240,7 @@ def _try_to_lock(descriptor: int) -> bool:
         else:
             import msvcrt
 
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
     except OSError as error:
         if error.errno in (errno.EAGAIN, errno.EACCES, errno.EDEADLK):
             return False

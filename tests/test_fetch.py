@@ -29,6 +29,7 @@ from common import UserError
 from common.files import process_space
 from common.inputs import download, glue
 from common.inputs.checkpoint import BERT_MINI, get_checkpoint
+from common.running import processes
 from common.studies.tasks import TASKS, Task
 
 ROOT = Path(__file__).parent.parent
@@ -1095,6 +1096,24 @@ def test_tokens_on_a_full_disk_are_one_sentence(tmp_path, cache, monkeypatch):
     assert printed.startswith(f"{cache}/tokens/CoLA-") and printed.count("\n") == 1
     assert printed.endswith("cannot be read or written (File too large); fix that, or name another cache folder with "
                             "BERT_GLUE_CACHE\n")
+
+
+def test_a_cache_that_cannot_be_written_ends_the_call_and_is_no_failure_of_a_run(tmp_path):
+    with pytest.raises(UserError) as raised, download.disk_errors_told():
+        raise OSError(28, "No space left on device", "/cache/weights/x.npz")
+    assert processes._describe(raised.value) == (
+        "place", "no run can be trained here: /cache/weights/x.npz cannot be read or written (No space left on device); free "
+        "some space, or name another cache folder with BERT_GLUE_CACHE")
+    assert processes._describe(UserError("no file"))[0] == "error"
+
+
+def test_a_full_disk_while_a_file_is_fetched_names_the_file(server, cache, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tqdm.tqdm.update", full)
+    assert error_of(get, server, cache, whole()).startswith(
+        f"{cache}/downloads/0c8a974ea37ffb56-file.zip.part cannot be read or written (No space left on device); free some space")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as two users")

@@ -5,9 +5,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from hub_files import make_table, write_arrow, write_json_lines, write_parquet
 from test_commands import ask
 
 from common.demo import write_checkpoint
+from common.inputs.reading import read_examples
+from common.studies.tasks import TASKS
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.slow]
 ROOT = Path(__file__).parent.parent
@@ -64,6 +67,25 @@ def done(tmp_path_factory):
         cwd=folder, capture_output=True, text=True, timeout=300, env=os.environ | {"BERT_GLUE_CACHE": str(folder / "cache")})
     assert done.returncode == 0, done.stderr
     return folder
+
+
+def test_the_same_rows_in_the_forms_of_the_hub_share_these_runs(done, tmp_path):
+    """With other label numbers, columns, file names and folders: a dry run finds every run."""
+    forms = {"QQP": (write_parquet, "qqp/{}-00000-of-00001.parquet"), "MNLI": (write_arrow, "mnli/{}/data-00000-of-00001.arrow"),
+             "SNLI": (write_parquet, "snli/plain_text/{}-00000-of-00001.parquet"), "QNLI": (write_json_lines, "qnli/{}.jsonl")}
+    for name in HEADERS:
+        task, file = name.split("/")
+        examples = read_examples(TASKS[task], done / "glue" / name)
+        split = file.removeprefix("snli_1.0_").partition(".")[0].replace("dev", "validation")
+        write, pattern = forms[task]
+        write(tmp_path / pattern.format(split), make_table(task, examples.labels, examples.texts))
+    found = subprocess.run(
+        [sys.executable, ROOT / "exp_allglue.py", "--tasks", "qqp", "mnli", "snli", "qnli", "--glue-dir", tmp_path,
+         "--checkpoint", "checkpoint/demo_L-2_H-64_A-2.zip", "--allow-other-rows", "--batch-sizes", "4", "--rates", "1e-3",
+         "--epochs", "4", "--dry-run"], cwd=done, capture_output=True, text=True, timeout=100,
+        env=os.environ | {"BERT_GLUE_CACHE": str(done / "cache"), "BERT_GLUE_OFFLINE": "1"})
+    assert found.returncode == 0, found.stderr
+    assert "0 runs would be trained" in found.stdout
 
 
 def test_every_set_is_scored_on_its_labelled_rows(done):

@@ -19,7 +19,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 from urllib.request import url2pathname
 
 from common import UserError
-from common.files import file_lock, new_file, put_in_place, sha256_of
+from common.files import errors_name, file_lock, new_file, put_in_place, sha256_of
 
 TRIES = 5
 """How often a file is asked for at one address."""
@@ -275,8 +275,9 @@ def _append(response, part: Path, expected: int | None) -> None:
     from tqdm import tqdm
 
     quiet = None if expected and expected > PROGRESS_BYTES else True  # None: quiet where stderr is no terminal
-    with open(part, "ab") as file, tqdm(desc=file_name(response.url), total=expected, initial=file.tell(), unit="B",
-                                        unit_scale=True, disable=quiet) as progress:
+    with (errors_name(part), open(part, "ab") as file,
+          tqdm(desc=file_name(response.url), total=expected, initial=file.tell(), unit="B", unit_scale=True, disable=quiet)
+          as progress):
         for chunk in response.iter_content(CHUNK_BYTES):
             if file.tell() + len(chunk) > (expected or MAX_BYTES):
                 _discard(part)

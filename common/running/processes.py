@@ -20,7 +20,7 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from multiprocessing.connection import wait
 from pathlib import Path
 
-from common import PACKAGE
+from common import PACKAGE, UserError
 from common.running.executor import NoWorkers, WorkerError
 from common.running.temporary import run_folder, socket_folder
 from common.training.machine import count_memory_kills, find_gpus, memory_limit
@@ -106,7 +106,7 @@ class FreshProcesses(Executor):
             elif kind == "result":
                 return content[0]
             elif kind == "place":
-                raise _cannot_train(content[0])
+                raise NoWorkers(content[0])
             else:
                 raise WorkerError(*content)
 
@@ -181,7 +181,10 @@ def _child(sender, folder: Path, gpu: str | None, function, argument) -> None:
 def _describe(error: Exception) -> tuple[str, ...]:
     """What a worker process sends when its call has failed."""
     if isinstance(error, OSError) and error.errno in PLACE_ERRORS:
-        return "place", f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
+        text = f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
+        return "place", str(_cannot_train(text))
+    if isinstance(error, UserError) and isinstance(error.__cause__, OSError):  # the cache cannot be used, by no run
+        return "place", f"no run can be trained here: {error}"
     if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":  # Python's, or TensorFlow's
         return "error", "out of memory: try fewer --workers or a smaller batch", traceback.format_exc()
     text = str(error).strip().splitlines()
