@@ -213,8 +213,8 @@ def test_every_package_has_a_reason():
     every = [*project["dependencies"], *itertools.chain(*project["optional-dependencies"].values())]
     said = " ".join(row[-2] for heading in ("| package | what it does here |", "| extra | package | what it does here |")
                     for row in table("docs/packages.md", heading)).replace(",", "").split()
-    assert {re.match(r"[\w-]+", requirement)[0] for requirement in every} == {re.match(r"[\w-]+", word)[0] for word in said
-                                                                          if not word.startswith("(")}
+    assert sorted(re.match(r"[\w-]+", word)[0] for word in said if not word.startswith("(")) == sorted(
+        re.match(r"[\w-]+", requirement)[0] for requirement in every)
 
 
 def test_troubleshooting_quotes_what_the_program_says():
