@@ -14,7 +14,7 @@ from common.demo import FOLDER as DEMO
 
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
-                                     epilog="exit status: 0 the report is written; 2 something for you to mend",
+                                     epilog="exit status: 0 the report is written; 2 a flag, a file or the store needs fixing",
                                      allow_abbrev=False)
     parser.add_argument("--db", type=address, metavar="FILE|URL", help="the results store (default: results.db)")
     parser.add_argument("--out", metavar="FILE.md",

@@ -1,6 +1,6 @@
 """Fills a store with runs of any task and study, for the tests of the report's sections."""
 import stand_in
-from test_report import Filler
+from test_report import FINISHED, Filler
 
 from common.store.schema import configs, datasets, evaluations, runs, studies
 from common.store.store import _config_row
@@ -35,7 +35,7 @@ class TaskFiller(Filler):
         """A finished run, with a score for each evaluation set of its task; returns its number."""
         task = TASKS[config.task]
         run = self.insert(runs, config=config.hash, instance=instance, status=status, training_seconds=102.0,
-                          environment=stand_in.ENVIRONMENT)
+                          environment=stand_in.ENVIRONMENT, finished_at=FINISHED)
         for (name, rows), score in zip(task.evaluation_rows.items(), scores, strict=False):
             values = {"accuracy": None, "f1": None} if task.is_regression else {}
             self.insert(evaluations, run=run, **stand_in.make_evaluation(**{

@@ -18,5 +18,5 @@ def draw(ax):
     ((0.0011, 0.035), ["0.001", "0.002", "0.005", "0.01", "0.02"]),
     ((1e-6, 10.0), ["1e−06", "1e−05", "0.0001", "0.001", "0.01", "0.1", "1", "10"])])
 def test_a_logarithmic_axis_has_plain_numbers(places, labels):
-    ax = figures.draw_clouds(figures.new_axes("clouds"), {"batch 2": [(place, 70.0) for place in places]})
+    ax = figures.draw_clouds(figures.new_axes("clouds"), {2: [(place, 70.0) for place in places]})
     assert draw(ax) == labels

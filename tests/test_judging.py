@@ -51,7 +51,7 @@ def test_smaller_batches_clearly_better_are_supported():
     assert (verdict.effect.estimate, verdict.effect.high) == pytest.approx((-0.01, -0.01 + half), abs=1e-8)
     assert (verdict.claim.key, verdict.evaluation_set, verdict.scored, verdict.planned) == ("batch_size", "dev", 20, 20)
     assert verdict.corrected == verdict.effect.p < 1e-6
-    assert verdict.anchor == "batch-size-conclusion"
+    assert verdict.anchor == "claim-batch-size"
 
 
 def test_larger_batches_clearly_better_contradict():
@@ -402,7 +402,7 @@ def test_heads_and_orders(heads, orders, outcomes):
     assert [found[key].outcome for key in ("spread_head", "spread_order")] == outcomes
     assert found["spread_head"].details.residual == pytest.approx(1e-6)
     assert (found["spread_head"].scored, found["spread_head"].planned) == (25, 25)
-    assert found["spread_head"].anchor == "why-spread-g"
+    assert found["spread_head"].anchor == "claim-spread-head"
 
 
 def test_levels_that_would_decide_a_design():

@@ -1,68 +1,42 @@
-"""A Markdown page under construction, and how numbers and foreign text are written on it."""
+"""What the sections hand to the page, and how numbers and foreign text are written on it."""
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from common.report.statistics import Effect, Interval
+from common.report.statistics import Effect, mean_interval
 
 MISSING = "-"
+FEWEST = 3
+"""Fewest runs that get a mean and an interval: the interval of two says nothing."""
 LONGEST_TEXT = 200
 """Characters of a foreign text that the page shows; error messages can be endless."""
 
 
+class Markdown(str):
+    """Text that is Markdown of our own, shown as it is; every other value is escaped."""
+
+    __slots__ = ()
+
+
 @dataclass
 class Page:
-    """Blocks of Markdown in reading order, and the pictures that they show.
+    """What the sections hand to the page beside their Markdown."""
 
-    Text given to it is Markdown; whatever comes from the store goes through `escape` first.
-    """
-
-    title: str
-    blocks: list[str] = field(default_factory=list)
     figures: dict[str, bytes] = field(default_factory=dict)
     """File name below `figures/` -> PNG."""
-    contents: list[str] = field(default_factory=list)
-    verdicts: list[list[str]] = field(default_factory=list)
-    """Rows for the summary: conclusion, checkpoint, what was scored, runs, verdict, link to the test."""
+    shown: set[str] = field(default_factory=set)
+    """Hashes of the configurations whose runs stand in some table."""
 
-    def heading(self, text: str, anchor: str, level: int = 2) -> None:
-        self.blocks.append(f'{"#" * level} <a id="{anchor}"></a>{text}')
-        self.contents.append(f"{'  ' * (level - 2)}- [{text}](#{anchor})")
-
-    def text(self, paragraph: str) -> None:
-        self.blocks.append(paragraph)
-
-    def items(self, lines: Sequence[str]) -> None:
-        if lines:
-            self.blocks.append("\n".join(f"- {line}" for line in lines))
-
-    def table(self, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        from tabulate import tabulate
-
-        self.blocks.append(tabulate(rows, headers, tablefmt="github", disable_numparse=True))
-
-    def figure(self, name: str, ax, alt: str, caption: str) -> None:
-        """A picture of these axes with its caption; `name` is its file name."""
+    def draw(self, name: str, ax) -> str:
+        """Keeps a picture of these axes under this file name; returns the name."""
         from common.report.figures import to_png
 
         self.figures[name] = to_png(ax)
-        self.blocks.append(f"![{alt}](figures/{name})")
-        self.blocks.append(f"*{caption}*")
+        return name
 
-    def verdict(self, conclusion: str, checkpoint: str, scored: str, runs: str, verdict: str, anchor: str) -> None:
-        """Notes for the summary what the test below `anchor` found, on how many runs."""
-        self.verdicts.append([conclusion, checkpoint, scored, runs, verdict, f"[test](#{anchor})"])
-
-    def append(self, other: "Page") -> None:
-        """Puts another page's blocks behind this one's."""
-        self.blocks += other.blocks
-        self.contents += other.contents
-        self.figures |= other.figures
-
-    def markdown(self, opening: Sequence[str]) -> str:
-        """The whole page: title, opening paragraphs, contents, blocks."""
-        parts = [f"# {self.title}", *opening, "## Contents", "\n".join(self.contents), *self.blocks]
-        return "\n\n".join(parts) + "\n"
+    def show(self, cells: Iterable) -> None:
+        """Notes that the runs of these cells stand in a table."""
+        self.shown |= {cell.config.hash for cell in cells}
 
 
 def escape(text) -> str:
@@ -93,19 +67,32 @@ def show_exactly(share: float | None) -> str:
     return digits + "0" if digits.endswith(".") else digits
 
 
-def show_interval(interval: Interval) -> str:
-    """Mean and half width, times 100; a single run has no interval."""
-    if interval.n == 0:
+def show_scores(values: Sequence[float], wanted: int) -> Markdown:
+    """Scores of runs in percent: `78.4 ± 0.6 (n = 4)`, and below three runs the runs themselves: `78.4, 80.1 (n = 2 of 4)`."""
+    number = f"n = {len(values)}" + (f" of {wanted}" if len(values) < wanted else "")
+    return Markdown(f"{show_mean(values)} ({number})")
+
+
+def show_mean(values: Sequence[float]) -> str:
+    """Mean and half of its interval in percent; below three runs the runs themselves."""
+    if not values:
         return MISSING
-    return show_percent(interval.mean) + (f" ± {show_percent(interval.half)}" if interval.half is not None else "")
+    if len(values) < FEWEST:
+        return ", ".join(map(show_percent, values))
+    interval = mean_interval(values)
+    return f"{show_percent(interval.mean)} ± {show_percent(interval.half)}"
 
 
-def show_effect(effect: Effect | None) -> str:
-    """Estimate, interval and p value of a test, in points."""
+def show_effect(effect: Effect | None) -> Markdown | None:
+    """Estimate and interval of a test, in points."""
     if effect is None:
-        return MISSING
-    return (f"{100 * effect.estimate:+.2f} [{100 * effect.low:+.2f}, {100 * effect.high:+.2f}], "
-            f"p {show_p(effect.p)}")
+        return None
+    return Markdown(f"{show_points(effect.estimate)} [{show_points(effect.low)}, {show_points(effect.high)}]")
+
+
+def show_points(share: float) -> str:
+    """A difference in points, with its sign: `+0.54`, `−0.54`."""
+    return f"{100 * share:+.2f}".replace("-", "−")
 
 
 def show_p(p: float) -> str:

@@ -2,12 +2,14 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from common.report.page import count, escape, show_number, show_percent
+from common.report.page import FEWEST, Markdown, count, escape, show_number, show_percent
 from common.report.results import Cell, Group, Results
 from common.report.statistics import mean_interval, sampling_error
 
 Name = Callable[[Cell], str]
 """How a study names a cell: `batch 64`."""
+LISTED = 6
+"""Incomplete cells that are named."""
 SHOWN = 3
 """Different reasons or errors that are shown, and different values of a mixed environment."""
 ENVIRONMENT_FIELDS = {"processor": "processor", "cores": "cores", "threads": "threads of a run", "platform": "platform",
@@ -15,21 +17,23 @@ ENVIRONMENT_FIELDS = {"processor": "processor", "cores": "cores", "threads": "th
                       "code": "code revision"}
 
 
-def list_remarks(group: Group, results: Results, name: Name, command: str) -> list[str]:
-    """Lines of Markdown about the runs of a group; `command` is what trains the missing ones."""
-    lines = list_run_remarks(group.cells, results, name, command)
+def list_remarks(group: Group, name: Name, command: str) -> list[Markdown]:
+    """Lines about the runs of a group; `command` is what trains the missing ones."""
+    lines = list_run_remarks(group.cells, name, command)
     for each in group.evaluation_sets:
         about = [*_rows(group, each), *_collapsed(group, name, each), *_uninformative(group, name, each)]
         lines += [f"{escape(each)}: {line}" for line in about] if len(group.evaluation_sets) > 1 else about
-    return lines
+    return [Markdown(line) for line in lines]
 
 
-def list_run_remarks(cells: Sequence[Cell], results: Results, name: Name, command: str) -> list[str]:
-    """Of those lines, what needs no score: runs that are missing, without a score or made in another environment.
+def list_run_remarks(cells: Sequence[Cell], name: Name, command: str) -> list[Markdown]:
+    """Of those lines, what needs no score: runs that are missing or without a score. Cells of one name are added up."""
+    return [Markdown(line) for line in (_completeness(cells, name, command), *_left_out(cells, name))]
 
-    Cells of one name are added up.
-    """
-    return [_completeness(cells, name, command), *_left_out(cells, name), *_mixed(cells, results)]
+
+def list_mixed(cells: Sequence[Cell], results: Results) -> list[Markdown]:
+    """Lines about what differs between the environments of these runs."""
+    return [Markdown(line) for line in _mixed(cells, results)]
 
 
 def warn_of_rows(cells: Sequence[Cell], evaluation_set: str, rows: int) -> list[str]:
@@ -62,12 +66,6 @@ def is_hopeless(group: Group, evaluation_set: str) -> bool:
         is_above_majority(group, cell, evaluation_set) for cell in group.cells)
 
 
-def say_so_far(group: Group) -> str:
-    """What stands behind a verdict on a study that is not complete."""
-    done, wanted = len(group.finished), group.wanted
-    return "" if done == wanted else f" (so far: {done} of {wanted} runs)"
-
-
 def _completeness(cells: Sequence[Cell], name: Name, command: str) -> str:
     done, wanted = Counter(), Counter()
     for cell in cells:
@@ -77,12 +75,13 @@ def _completeness(cells: Sequence[Cell], name: Name, command: str) -> str:
     done = f"{done.total()} of {wanted.total()} runs are finished"
     if not short:
         return f"Complete: {done}."
-    return (f"**Not complete: {done}** ({'; '.join(short)}). `{command}` with this checkpoint and settings trains "
-            "the rest.")
+    more = f"; and {len(short) - LISTED} more" if len(short) > LISTED else ""
+    return (f"**Not complete: {done}** ({'; '.join(short[:LISTED])}{more}). `{command}` with this checkpoint and these "
+            "settings trains the rest.")
 
 
 def _left_out(cells: Sequence[Cell], name: Name) -> list[str]:
-    kinds = {"diverged: no score, in no mean": (lambda run: run.status == "diverged" and run.set_aside is None, None),
+    kinds = {"diverged and have no score": (lambda run: run.status == "diverged" and run.set_aside is None, None),
              "failed": (lambda run: run.status == "failed" and run.set_aside is None, lambda run: run.error),
              "set aside by hand": (lambda run: run.set_aside is not None, lambda run: run.set_aside)}
     lines = []
@@ -92,7 +91,8 @@ def _left_out(cells: Sequence[Cell], name: Name) -> list[str]:
         if where:
             chosen = [run for _, run in found]
             why = f": {_most_frequent([reason(run) or 'no reason given' for run in chosen])}" if reason else ""
-            lines.append(f"{count(len(chosen), 'run')} {kind} ({where}){why}.")
+            did = kind if len(chosen) > 1 else kind.replace("have", "has")
+            lines.append(f"{count(len(chosen), 'run')} {did} ({where}){why}.")
     return lines
 
 
@@ -100,7 +100,7 @@ def _mixed(cells: Sequence[Cell], results: Results) -> list[str]:
     rows = [results.environments[run.environment] for cell in cells for run in cell.finished if run.environment]
     mixed = [f"{words} ({_most_frequent([str(getattr(row, field) or 'unknown') for row in rows])})"
              for field, words in ENVIRONMENT_FIELDS.items() if len({getattr(row, field) for row in rows}) > 1]
-    return [f"This comparison mixes {', '.join(mixed)}."] if mixed else []
+    return [f"These runs differ in {', '.join(mixed)}."] if mixed else []
 
 
 def _rows(group: Group, evaluation_set: str) -> list[str]:
@@ -112,9 +112,9 @@ def _rows(group: Group, evaluation_set: str) -> list[str]:
     if not scored or not has_majority(group, evaluation_set):
         return []
     mean = mean_interval([row.accuracy for row in scored]).mean
-    return [f"Every run is scored on all {data.row_count} rows. Majority class {show_percent(data.majority)} %; "
-            f"sampling error of the set {show_number(100 * sampling_error(mean, data.row_count))} points at "
-            f"{show_percent(mean)} %."]
+    return [f"Every run is scored on all {data.row_count} rows. The majority class is {show_percent(data.majority)} % of them; "
+            f"the standard error that comes from so few rows is {show_number(100 * sampling_error(mean, data.row_count))} points "
+            f"at {show_percent(mean)} %."]
 
 
 def _collapsed(group: Group, name: Name, evaluation_set: str) -> list[str]:
@@ -141,7 +141,7 @@ def _uninformative(group: Group, name: Name, evaluation_set: str) -> list[str]:
     for cell in group.cells:
         if equals_majority(group, cell, evaluation_set):
             equal.append(name(cell))
-        elif len(cell.scored(evaluation_set)) > 1 and not is_above_majority(group, cell, evaluation_set):
+        elif len(cell.scored(evaluation_set)) >= FEWEST and not is_above_majority(group, cell, evaluation_set):
             unclear.append(name(cell))
     lines = []
     if equal:

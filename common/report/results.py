@@ -23,6 +23,7 @@ from common.store.schema import (
 )
 from common.store.store import Store
 from common.studies.config import RunConfig
+from common.studies.names import show_rate
 from common.studies.tasks import TASKS, has_official_rows
 
 
@@ -131,6 +132,11 @@ class Cell:
                 values[step * self.config.batch_size].append(value)
         return [(examples, mean_interval(values[examples]).mean) for examples in sorted(values)]
 
+    def validation_curves(self, metric: str) -> list[list[tuple[int, float]]]:
+        """(examples seen, value x 100) after each epoch, of every run."""
+        return [[(step * self.config.batch_size, 100 * value) for step, value in run.validation[metric]]
+                for run in self.where_status("done") if metric in run.validation]
+
     @property
     def steps(self) -> int | None:
         """Optimizer steps of a run; None while no run tells."""
@@ -171,6 +177,11 @@ class Group:
     cells: tuple[Cell, ...]
     labels: dict[str, Digits] = field(default_factory=dict)
     """Set name -> its labels, where they were kept."""
+
+    @property
+    def title_without_task(self) -> str:
+        """The title, for where the task is named anyway."""
+        return ", ".join(word for word in self.title.split(", ") if word != self.task)
 
     @property
     def metric(self) -> str:
@@ -348,6 +359,7 @@ def read_results(store: Store) -> Results:
 
 
 def _say_difference(name: str, value) -> str:
-    words = {"task": "{}", "dtype": "{}", "epochs": "{} epochs", "peak_learning_rate": "peak rate {:g}",
-             "limit_train": "quick look at the first {} training rows"}
+    words = {"task": "{}", "dtype": "{}", "epochs": "{} epochs", "limit_train": "first {} training rows"}
+    if name == "peak_learning_rate":
+        return f"peak rate {show_rate(value)}"
     return words.get(name, name.replace("_", " ") + " {}").format(value)

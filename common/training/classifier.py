@@ -18,7 +18,6 @@ from common import UserError
 from common.files import new_folder, sha256_of
 from common.inputs.batches import map_rows
 from common.inputs.tokens import Tokens, encode_texts, lay_end_to_end
-from common.training.environment import choose_tensorflow_options
 
 FORMAT = 1
 """Raised when a folder's files change their meaning."""
@@ -153,6 +152,6 @@ def load_classifier(folder: str | os.PathLike) -> Classifier:
     if sha256_of(folder / "weights.npz") != digest:
         raise UserError(f"the weights of the classifier {folder} are damaged (another SHA-256); delete it and call "
                         "again with --save-models")
-    choose_tensorflow_options()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with np.load(folder / "weights.npz", allow_pickle=False) as arrays:
         return Classifier(about, bert, folder / "vocab.txt", dict(arrays))

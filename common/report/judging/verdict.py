@@ -76,12 +76,5 @@ class Verdict:
 
     @property
     def anchor(self) -> str:
-        """Where the page shows the test."""
-        return ANCHORS.get(self.claim.key, ANCHORS.get(self.claim.family, "")).format(group=self.group.id)
-
-
-ANCHORS = {"batch_size": "batch-size-conclusion", "best_rate_64": "learning-rate-best", "best_rate_128": "learning-rate-best",
-           "best_accuracy": "learning-rate-best", "shift": "learning-rate-shift", "why": "why-hypotheses",
-           "noise_scale": "why-noise-scale", "best_batch": "why-best-batch", "spread": "why-spread-{group}",
-           "cola": "all-glue-cola"}
-"""Claim, or family of claims -> anchor of the part of the page that shows its test."""
+        """Where the page shows the claim."""
+        return f"claim-{self.claim.key.replace('_', '-')}"

@@ -1,20 +1,18 @@
-"""What the sections of the studies have in common: how they open, and what they say of an empty study."""
-from collections.abc import Callable
+"""The sections of the report: for each a template with its words and a module that computes what they show.
 
-from common.report.page import Page
-from common.report.results import Group, Results
+A section module has `write(page, results, claims)`, which gives its Markdown; `claims` are the lines of `list_claims` by key.
+"""
+from collections.abc import Mapping
 
-
-def say_empty(command: str, what: str = "study") -> str:
-    """The one line of a study of which the store holds nothing; `command` fills it."""
-    return f"The store holds nothing of this {what}; `{command}` fills it."
+from common.report.claims import Line, show_claims, weakness_of
+from common.report.results import Group
 
 
-def write_groups(page: Page, results: Results, groups: list[Group], command: str,
-                 write_group: Callable[[Page, Results, Group], None]) -> bool:
-    """Every group of a study, or the line that there is none; says whether there is any."""
-    if not groups:
-        page.text(say_empty(command))
-    for group in groups:
-        write_group(page, results, group)
-    return bool(groups)
+def pick_claims(claims: Mapping[str, Line], *keys: str) -> dict:
+    """What a section shows of its claims."""
+    return show_claims([claims[key] for key in keys])
+
+
+def from_strongest(groups: list[Group]) -> list[Group]:
+    """Groups with a finished run in the order of their evidence, then those without any."""
+    return sorted(groups, key=lambda group: (not group.finished, weakness_of(group)))

@@ -1,16 +1,18 @@
 """The section "All of GLUE": both studies of exp_allglue.py."""
-import math
 from dataclasses import dataclass
 from statistics import median
 
 from common.report import figures, published
-from common.report.cells import METRICS, name_file, show_n, show_time, to_column
-from common.report.page import MISSING, Page, escape, show_exactly, show_interval, show_percent
-from common.report.remarks import equals_majority, has_majority, list_run_remarks, warn_of_rows
+from common.report.cells import METRICS, name_file, show_cell, show_cost, show_f1, to_column
+from common.report.checkpoints import say_origin
+from common.report.claims import Line as ClaimLine
+from common.report.claims import weakness_of
+from common.report.page import MISSING, Markdown, Page, escape, show_exactly, show_mean, show_percent
+from common.report.remarks import equals_majority, has_majority, list_mixed, list_run_remarks, warn_of_rows
 from common.report.results import Cell, Group, Results, Suite
-from common.report.sections import say_empty
-from common.report.sections.background import say_origin
-from common.report.statistics import mean_interval, sampling_error
+from common.report.sections import pick_claims
+from common.report.statistics import sampling_error
+from common.report.templates import render, say
 from common.studies.names import show_rate
 from common.studies.tasks import TASKS
 
@@ -19,8 +21,7 @@ COMMAND = "python exp_allglue.py --instances {}"
 UPSTREAM_COMMAND = "python exp_allglue.py --grid upstream"
 PUBLISHED = {"epochs": 4, "peak_learning_rate": 2e-5}
 NORMAL_95 = 1.96
-COLUMNS = {"accuracy": "accuracy, %", "f1": "F1 x 100", "matthews": "Matthews x 100", "pearson": "Pearson x 100",
-           "spearman": "Spearman x 100"}
+OTHERS = {"accuracy": "accuracy", "matthews": "Matthews", "pearson": "Pearson", "spearman": "Spearman"}
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,13 @@ class Line:
         return self.task + (f" {self.evaluation_set}" if len(self.group.evaluation_sets) > 1 else "")
 
     @property
+    def has_majority(self) -> bool:
+        return has_majority(self.group, self.evaluation_set)
+
+    @property
     def zero(self) -> float:
         """The score that tells nothing of the model: the majority class, 0 for a correlation."""
-        return self.data.majority if has_majority(self.group, self.evaluation_set) else 0.0
+        return self.data.majority if self.has_majority else 0.0
 
     @property
     def sampling(self) -> float | None:
@@ -59,204 +64,152 @@ class Line:
         return score if same else None
 
 
-def write(page: Page, results: Results) -> None:
+def write(page: Page, results: Results, claims: dict[str, ClaimLine]) -> Markdown:
     """The whole section; one line for each study of which the store holds nothing."""
-    page.heading("All of GLUE", "all-glue")
-    page.text("What does BERT-mini reach on each task with one plain recipe? "
-              f"`{COMMAND.format(1)}`: batch size 8 (64 for MNLI and SNLI) at peak rate 2e-5, 4 epochs, 1 instance.")
-    suites = results.suites(STUDY, ("batch_size",), PUBLISHED)
-    if not suites:
-        page.text(say_empty(COMMAND.format(1)))
-    for suite in suites:
-        _write_suite(page, results, suite)
-    searches = results.suites(UPSTREAM, ("batch_size", "peak_learning_rate"), PUBLISHED)
-    _write_cola(page, suites, searches)
-    _write_searches(page, results, searches)
+    suites = _from_strongest(results.suites(STUDY, ("batch_size",), PUBLISHED))
+    searches = _from_strongest(results.suites(UPSTREAM, ("batch_size", "peak_learning_rate"), PUBLISHED))
+    notes = [Markdown(each) for each in published.ALL_GLUE_NOTES]
+    return render("all_glue", command=COMMAND.format(1), upstream_command=UPSTREAM_COMMAND, notes=notes,
+                  suites=[_describe(page, results, each) for each in suites],
+                  searches=[_describe_search(page, results, suite) for suite in searches],
+                  claims=pick_claims(claims, "cola"), cola=claims["cola"].best,
+                  cola_rows=_list_cola(suites, "one recipe") + _list_cola(searches, "Google's search"))
 
 
-def _lines(suite: Suite) -> list[Line]:
-    return [Line(suite.name_task(group), group, cell, evaluation_set) for group in suite.groups for cell in group.cells
-            for evaluation_set in group.evaluation_sets]
+def _from_strongest(suites: list[Suite]) -> list[Suite]:
+    return sorted(suites, key=lambda suite: (weakness_of(suite.groups[0])[:2], -sum(len(cell.finished) for cell in suite.cells),
+                                             suite.title))
 
 
-def _write_suite(page: Page, results: Results, suite: Suite) -> None:
-    page.heading(escape(suite.title), f"all-glue-{suite.id}", level=3)
-    page.text(f"Checkpoint: {say_origin(suite.checkpoint)}. {suite.cells[0].config.epochs} epochs, peak learning rate "
-              f"{show_rate(suite.cells[0].config.peak_learning_rate)}.")
-    lines = _lines(suite)
+def _describe(page: Page, results: Results, suite: Suite) -> dict:
+    page.show(suite.cells)
+    lines = [Line(suite.name_task(group), group, cell, name) for group in suite.groups for cell in group.cells
+             for name in group.evaluation_sets]
     command = COMMAND.format(max(cell.asked for cell in suite.cells))
-    page.items(list_run_remarks(suite.cells, results, _name_cell, command)
-               + _missing_tasks(suite, command) + _warnings(lines) + _uninformative(lines))
-    if not any(cell.finished for cell in suite.cells):
-        return
-    _write_scores(page, lines)
-    _write_published(page, suite, lines)
-    _write_figure(page, suite, lines)
+    done = any(cell.finished for cell in suite.cells)
+    return {"suite": suite, "config": suite.cells[0].config, "origin": say_origin(suite.checkpoint), "done": done,
+            "remarks": [*list_run_remarks(suite.cells, _name_cell, command), *_missing_tasks(suite, command), *_warnings(lines),
+                        *_uninformative(lines)],
+            "mixed": list_mixed(suite.cells, results), "rows": [_row(line) for line in lines],
+            "published": [_beside(line) for line in lines if _has_published(line)],
+            "numbers": Markdown(", ".join(f"{escape(line.name)}: {len(line.cell.scored(line.evaluation_set))}"
+                                          for line in lines)),
+            "figure": page.draw(name_file(STUDY, suite, "tasks"), _draw(suite, lines)) if done else None}
 
 
 def _name_cell(cell: Cell) -> str:
     return f"{escape(cell.config.task)}, batch {cell.config.batch_size}"
 
 
-def _missing_tasks(suite: Suite, command: str) -> list[str]:
+def _missing_tasks(suite: Suite, command: str) -> list[Markdown]:
     missing = [task for task in TASKS if task not in {group.task for group in suite.groups}]
-    return [f"Not in the store: {', '.join(missing)}. `{command} --tasks {' '.join(missing)}` with this checkpoint "
-            "and settings trains what is missing."] if missing else []
+    return [Markdown(f"Not in the store: {', '.join(missing)}. `{command} --tasks {' '.join(missing)}` with this checkpoint "
+                     "and these settings trains what is missing.")] if missing else []
 
 
-def _warnings(lines: list[Line]) -> list[str]:
-    return [f"{escape(line.name)}: {warning}" for line in lines
+def _warnings(lines: list[Line]) -> list[Markdown]:
+    return [Markdown(f"{escape(line.name)}: {warning}") for line in lines
             for warning in warn_of_rows([line.cell], line.evaluation_set, line.data.row_count)]
 
 
-def _uninformative(lines: list[Line]) -> list[str]:
+def _is_near(line: Line) -> bool:
+    """Whether the mean is not above the majority class by more than two standard errors of the set."""
+    mean = line.cell.interval(line.evaluation_set).mean
+    return mean is not None and mean - line.data.majority <= 2 * line.sampling
+
+
+def _uninformative(lines: list[Line]) -> list[Markdown]:
     """Which scores tell nothing of the model, or little on so few rows."""
-    equal, near = [], []
-    for line in lines:
-        mean = line.cell.interval(line.evaluation_set).mean
-        if mean is None or not has_majority(line.group, line.evaluation_set):
-            continue
-        if equals_majority(line.group, line.cell, line.evaluation_set):
-            equal.append(escape(line.name))
-        elif mean - line.data.majority <= 2 * line.sampling:
-            near.append(escape(line.name))
-    return ([f"**Uninformative** ({', '.join(equal)}): every score equals the majority class."] if equal else []) + (
-        [f"Not above the majority class by more than two sampling errors of the set ({', '.join(near)})."] if near else [])
+    known = [line for line in lines if line.has_majority]
+    equal = [line for line in known if equals_majority(line.group, line.cell, line.evaluation_set)]
+    near = [line for line in known if line not in equal and _is_near(line)]
+    told = []
+    if equal:
+        told.append(f"**Uninformative** ({_names(equal)}): every score equals the majority class.")
+    if near:
+        told.append(f"Not above the majority class by more than two standard errors of the set ({_names(near)}).")
+    return [Markdown(each) for each in told]
 
 
-def _write_scores(page: Page, lines: list[Line]) -> None:
-    """Our scores: the main metric in bold, and of the others those that occur."""
-    metrics = [metric for metric in COLUMNS if any(line.cell.interval(line.evaluation_set, metric).n for line in lines)]
-    rows = []
-    for line in lines:
-        cell, evaluation_set = line.cell, line.evaluation_set
-        rows.append([escape(line.task), escape(evaluation_set), str(line.data.row_count), str(cell.config.batch_size),
-                     show_n(cell, evaluation_set), *(_show_metric(line, metric) for metric in metrics), show_time(cell),
-                     show_percent(line.data.majority), show_percent(line.sampling),
-                     str(cell.count_collapsed(evaluation_set)), str(len(cell.where_status("diverged")))])
-    page.table(["task", "set", "rows", "batch size", "n", *(COLUMNS[metric] for metric in metrics), "training time",
-                "majority class, %", "sampling error of accuracy, points", "collapsed", "diverged"], rows)
-    page.text("Bold: the main metric of the task. Means over the instances ± half of their 95 % interval; one run has "
-              "no interval.")
+def _names(lines: list[Line]) -> str:
+    return ", ".join(escape(line.name) for line in lines)
 
 
-def _show_metric(line: Line, metric: str) -> str:
-    shown = show_interval(line.cell.interval(line.evaluation_set, metric))
-    return f"**{shown}**" if metric == line.group.metric and shown != MISSING else shown
+def _row(line: Line) -> dict:
+    cell, evaluation_set = line.cell, line.evaluation_set
+    speed, minutes = show_cost(cell)
+    majority = None if line.data.majority is None else show_percent(line.data.majority)
+    error = "" if line.sampling is None else f" ± {show_percent(line.sampling)}"
+    return {"task": f"{line.name}, {line.data.row_count} rows", "batch": cell.config.batch_size,
+            "main": Markdown(f"{METRICS[line.group.metric].split(' ')[0].rstrip(',')} **{show_cell(cell, evaluation_set)}**"),
+            "others": _show_others(line) or None, "majority": majority and majority + error,
+            "cost": None if minutes is None else f"{speed or MISSING}; {minutes}"}
 
 
-def _write_published(page: Page, suite: Suite, lines: list[Line]) -> None:
+def _show_others(line: Line) -> str:
+    """The metrics that are not the task's main one."""
+    scored = line.cell.scored(line.evaluation_set)
+    shown = []
+    for name, words in OTHERS.items():
+        values = [value for row in scored if (value := getattr(row, name)) is not None]
+        if values and name != line.group.metric:
+            shown.append(f"{words} {show_mean(values)}")
+    f1 = show_f1(line.cell, line.evaluation_set)
+    return "; ".join(([f"F1 {f1}"] if f1 else []) + shown)
+
+
+def _has_published(line: Line) -> bool:
+    return line.group.as_published and bool(line.published or published.GOOGLE_TEST_SERVER.get(
+        (line.group.task, line.evaluation_set)))
+
+
+def _beside(line: Line) -> dict:
     """The published values beside ours, where settings and rows are the same."""
-    rows = []
-    for line in lines:
-        score = line.published
-        server = published.GOOGLE_TEST_SERVER.get((line.group.task, line.evaluation_set))
-        if not line.group.as_published or not (score or server):
-            continue
-        there = [show_exactly(score.accuracy), f"{score.rows} of {line.data.official_rows}", show_exactly(score.f1),
-                 f"{score.minutes} min"] if score else [MISSING] * 4
-        ours = line.cell.interval(line.evaluation_set)
-        rows.append([escape(line.task), escape(line.evaluation_set), show_interval(ours), there[0], there[1],
-                     show_interval(line.cell.interval(line.evaluation_set, "f1")), there[2], show_time(line.cell),
-                     there[3], server or MISSING])
-    if not rows:
-        page.text("The published values belong to other settings or other rows and are left out here.")
-        return
-    page.table(["task", "set", "our main metric x 100", "accuracy of 2020, %", "its rows", "our F1 x 100",
-                "F1 row of 2020 (no usable F1)", "our training time", "training time of 2020",
-                "GLUE test server, best of 20 settings (Google)"], rows)
-    page.items(published.ALL_GLUE_NOTES)
+    score, minutes = line.published, show_cost(line.cell)[1]
+    return {"task": line.name, "ours": show_mean([row.score for row in line.cell.scored(line.evaluation_set)]),
+            "accuracy": score and Markdown(f"{show_exactly(score.accuracy)} ({score.rows} of {line.data.official_rows} rows)"),
+            "f1": show_f1(line.cell, line.evaluation_set), "f1_2020": score and show_exactly(score.f1),
+            "minutes": f"{minutes or MISSING}; {score.minutes if score else MISSING}",
+            "server": published.GOOGLE_TEST_SERVER.get((line.group.task, line.evaluation_set))}
 
 
-def _write_figure(page: Page, suite: Suite, lines: list[Line]) -> None:
-    """How far every run is above the score that tells nothing."""
+def _draw(suite: Suite, lines: list[Line]):
+    """How far every run is above the score that tells nothing: accuracies in one half, correlations in the other."""
     several = len({line.name for line in lines}) < len(lines)
-    rows = [figures.Row(line.name + (f", batch {line.cell.config.batch_size}" if several else ""),
-                        to_column(line.cell, line.evaluation_set, zero=line.zero),
-                        100 * NORMAL_95 * line.sampling if has_majority(line.group, line.evaluation_set)
-                        and line.sampling is not None else None) for line in lines]
-    ax = figures.draw_rows(figures.new_axes(suite.title), rows)
-    ax.set_xlabel("points above the majority class")
-    figures.add_legend(ax)
-    page.figure(name_file(STUDY, suite, "tasks"), ax,
-                f"Points above the majority class for every task, {escape(suite.title)}",
-                "Evaluation accuracy in points above the majority class of the set; for CoLA Matthews x 100 and for "
-                "STS-B Pearson x 100, where 0 tells nothing. The grey bar is where 95 % of dev sets of this size would "
-                "put the mean. n = " + ", ".join(f"{escape(line.name)}: {len(line.cell.scored(line.evaluation_set))}"
-                                         for line in lines) + ".")
+    halves = {"points of accuracy above the majority class": [line for line in lines if line.has_majority],
+              "correlation x 100; 0 tells nothing": [line for line in lines if not line.has_majority]}
+    halves = {name: each for name, each in halves.items() if each}
+    scored = [line for line in lines if line.has_majority and line.cell.scored(line.evaluation_set)]
+    above = sum(not _is_near(line) for line in scored)
+    title = say("figure_all_glue", plain=True, title=suite.title, tasks=len(scored), above=above)
+    axes = figures.new_halves(title, [len(each) for each in halves.values()])
+    drawn = []
+    for ax, (name, each) in zip(axes, halves.items(), strict=True):
+        rows = [figures.Row(line.name + (f", batch {line.cell.config.batch_size}" if several else ""),
+                            to_column(line.cell, line.evaluation_set, zero=line.zero),
+                            100 * NORMAL_95 * line.sampling if line.has_majority and line.sampling is not None else None)
+                for line in each]
+        figures.draw_rows(ax, rows, name)
+        drawn += [row.column for row in rows]
+    axes[0].plot([], [], color="#bdbdbd", lw=8, solid_capstyle="butt", label="95 % by the rows of the set")
+    return figures.add_legend(figures.name_marks(axes[0], drawn))
 
 
-def _write_cola(page: Page, suites: list[Suite], searches: list[Suite]) -> None:
-    """Why the original may have left CoLA out, answered from the store."""
-    page.heading("Why was CoLA left out?", "all-glue-cola", level=3)
-    page.text("The original leaves CoLA out and does not remember why. The likely answer: **BERT-mini predicts one "
-              "class for every sentence**, which makes Matthews correlation 0; Google's test-server result is Matthews "
-              "0.0. The test, for each checkpoint by itself: supported where every run is collapsed; contradicted "
-              f"where none is and each has a Matthews correlation above {NORMAL_95} / sqrt(rows), the 5 % bound of the "
-              "chi-squared test of independence; else undecided.")
-    rows = [_cola_row(suite, group, what) for what, found in (("one recipe", suites), ("Google's search", searches))
-            for suite in found for group in suite.groups if group.task == "CoLA"]
-    if not rows:
-        page.text(f"The store holds no run of CoLA; `{COMMAND.format(1)} --tasks CoLA` trains one.")
-        return
-    page.table(["checkpoint", "study", "n", "collapsed", "Matthews x 100, lowest to highest", "accuracy, %",
-                "majority class, %", "the answer is"], rows)
-    for title, what, runs, *_, verdict in rows:
-        page.verdict("open question, why CoLA was left out: BERT-mini predicts one class", title, f"CoLA dev, {what}",
-                     runs.split()[0], verdict, "all-glue-cola")
+def _list_cola(suites: list[Suite], what: str) -> list[dict]:
+    return [_cola_row(suite, group, what) for suite in suites for group in suite.groups if group.task == "CoLA"]
 
 
-def _cola_row(suite: Suite, group: Group, what: str) -> list[str]:
+def _cola_row(suite: Suite, group: Group, what: str) -> dict:
     scored = [row for cell in group.cells for row in cell.scored("dev")]
     matthews = [row.matthews for row in scored]
-    spread = f"{show_percent(min(matthews))} to {show_percent(max(matthews))}" if scored else MISSING
-    accuracy = mean_interval([row.accuracy for row in scored]).mean
-    return [escape(suite.title), what, f"{len(scored)} of {group.wanted}", str(sum(row.collapsed for row in scored)), spread,
-            show_percent(accuracy), show_percent(group.sets["dev"].majority), judge_cola(scored)]
+    return {"where": f"{suite.title}, {what}", "runs": f"{len(scored)} of {group.wanted}",
+            "collapsed": sum(row.collapsed for row in scored),
+            "matthews": f"{show_percent(min(matthews))} to {show_percent(max(matthews))}" if scored else None,
+            "accuracy": show_percent(sum(row.accuracy for row in scored) / len(scored)) if scored else None,
+            "majority": show_percent(group.sets["dev"].majority)}
 
 
-def judge_cola(scored: list) -> str:
-    """What the runs say of "BERT-mini predicts one class on CoLA"; `scored` are rows of `evaluations`."""
-    if not scored:
-        return "**undecided**: no run has a score"
-    if all(row.collapsed for row in scored):
-        return f"**supported** at n = {len(scored)}"
-    if all(not row.collapsed and row.matthews > NORMAL_95 / math.sqrt(row.row_count) for row in scored):
-        return f"**contradicted** at n = {len(scored)}"
-    return f"**undecided** at n = {len(scored)}"
-
-
-def _write_searches(page: Page, results: Results, searches: list[Suite]) -> None:
-    """Google's grid for every task, with what it selects."""
-    page.heading("Google's search: five batch sizes by four rates", "all-glue-upstream", level=3)
-    page.text("Google published the best of 20 settings for each task, 4 epochs each; the original skipped this search. "
-              f"`{UPSTREAM_COMMAND}`: batch sizes 8, 16, 32, 64 and 128 by peak rates 3e-5, 5e-5, 1e-4 and 3e-4, 1 instance.")
-    if not searches:
-        page.text(say_empty(UPSTREAM_COMMAND, "search"))
-        return
-    page.text("**A score that was selected is optimistic**: the cell is chosen on the very rows that it is scored on, "
-              "so part of its lead is luck, the more the more cells there are and the fewer rows. The median of the "
-              "cells and the number of cells within one sampling error of the best show how much the choice matters. "
-              "Google's value is from the test set.")
-    for suite in searches:
-        _write_search(page, results, suite)
-
-
-def _write_search(page: Page, results: Results, suite: Suite) -> None:
-    page.heading(escape(suite.title), f"all-glue-upstream-{suite.id}", level=4)
-    page.text(f"Checkpoint: {say_origin(suite.checkpoint)}. {suite.cells[0].config.epochs} epochs.")
-    page.items(list_run_remarks(suite.cells, results, lambda cell: escape(cell.config.task), UPSTREAM_COMMAND)
-               + _missing_tasks(suite, UPSTREAM_COMMAND))
-    places = [(suite.name_task(group), group, name) for group in suite.groups if group.finished
-              for name in group.evaluation_sets]
-    if not places:
-        return
-    page.table(["task", "set", "cells with a score", "selected", "n", "its score x 100", "median of the cells",
-                "within one sampling error", "majority class, %", "GLUE test server, best of 20 settings (Google)"],
-               [_selection_row(*place) for place in places])
-    for place in places:
-        _write_grid(page, *place)
-
+# -- Google's search
 
 def select(group: Group, evaluation_set: str) -> Cell | None:
     """The cell of the highest mean; of equal ones the smallest batch and rate."""
@@ -264,49 +217,57 @@ def select(group: Group, evaluation_set: str) -> Cell | None:
     return max(scored, key=lambda cell: cell.interval(evaluation_set).mean, default=None)
 
 
-def _selection_row(task: str, group: Group, evaluation_set: str) -> list[str]:
+def _describe_search(page: Page, results: Results, suite: Suite) -> dict:
+    page.show(suite.cells)
+    places = [(suite.name_task(group), group, name) for group in suite.groups if group.finished
+              for name in group.evaluation_sets]
+    return {"suite": suite, "config": suite.cells[0].config, "origin": say_origin(suite.checkpoint),
+            "remarks": [*list_run_remarks(suite.cells, lambda cell: escape(cell.config.task), UPSTREAM_COMMAND),
+                        *_missing_tasks(suite, UPSTREAM_COMMAND)],
+            "mixed": list_mixed(suite.cells, results), "selected": [_selection_row(*place) for place in places],
+            "grids": [_describe_grid(*place) for place in places]}
+
+
+def _selection_row(task: str, group: Group, evaluation_set: str) -> dict:
     best = select(group, evaluation_set)
     means = [cell.interval(evaluation_set).mean for cell in group.cells if cell.scored(evaluation_set)]
     grid = [cell for cell in group.cells if cell.config.batch_size in published.GOOGLE_BATCH_SIZES
             and cell.config.peak_learning_rate in published.GOOGLE_RATES and cell.scored(evaluation_set)]
     server = published.GOOGLE_TEST_SERVER.get((group.task, evaluation_set)) if group.as_published else None
-    chosen = [MISSING] * 5 if best is None else [
-        _name_setting(best), show_n(best, evaluation_set), show_interval(best.interval(evaluation_set)),
-        show_percent(median(means)), _count_near(group, best, evaluation_set, means)]
-    return [escape(task), escape(evaluation_set), f"{len(grid)} of "
-            f"{len(published.GOOGLE_BATCH_SIZES) * len(published.GOOGLE_RATES)}", *chosen,
-            show_percent(group.sets[evaluation_set].majority), server or MISSING]
+    name = task + (f" {evaluation_set}" if len(group.evaluation_sets) > 1 else "")
+    return {"task": name, "cells": f"{len(grid)} of {len(published.GOOGLE_BATCH_SIZES) * len(published.GOOGLE_RATES)}",
+            "selected": best and _name_setting(best), "score": best and show_cell(best, evaluation_set),
+            "median": best and show_percent(median(means)), "near": best and _count_near(group, best, evaluation_set, means),
+            "server": server}
 
 
 def _name_setting(cell: Cell) -> str:
     return f"batch {cell.config.batch_size} at {show_rate(cell.config.peak_learning_rate)}"
 
 
-def _count_near(group: Group, best: Cell, evaluation_set: str, means: list[float]) -> str:
+def _count_near(group: Group, best: Cell, evaluation_set: str, means: list[float]) -> str | None:
     """How many of the other cells the set is too small to tell from the best."""
     if not has_majority(group, evaluation_set):
-        return MISSING
+        return None
     top = best.interval(evaluation_set).mean
     error = sampling_error(top, group.sets[evaluation_set].row_count)
     return f"{sum(top - mean <= error for mean in means) - 1} of {len(means) - 1}"
 
 
-def _write_grid(page: Page, task: str, group: Group, evaluation_set: str) -> None:
+def _describe_grid(task: str, group: Group, evaluation_set: str) -> dict:
     cells = {(cell.config.batch_size, cell.config.peak_learning_rate): cell for cell in group.cells}
     sizes = sorted({size for size, _ in cells} | set(published.GOOGLE_BATCH_SIZES))
     rates = sorted({rate for _, rate in cells} | set(published.GOOGLE_RATES))
     best = select(group, evaluation_set)
-    page.table(["batch size", *(f"rate {show_rate(rate)}" for rate in rates)],
-               [[str(size), *(_show_place(cells.get((size, rate)), best, evaluation_set) for rate in rates)]
-                for size in sizes])
-    page.text(f"{escape(task)}, {escape(evaluation_set)}, {group.sets[evaluation_set].row_count} rows: "
-              f"{METRICS[group.metric]}, mean and n; the selected cell in bold.")
+    return {"task": task, "set": evaluation_set, "row_count": group.sets[evaluation_set].row_count,
+            "metric": METRICS[group.metric],
+            "columns": {"batch size": "batch"} | {f"rate {show_rate(rate)}": show_rate(rate) for rate in rates},
+            "rows": [{"batch": size} | {show_rate(rate): _show_place(cells.get((size, rate)), best, evaluation_set)
+                                        for rate in rates} for size in sizes]}
 
 
-def _show_place(cell: Cell | None, best: Cell | None, evaluation_set: str) -> str:
+def _show_place(cell: Cell | None, best: Cell | None, evaluation_set: str) -> str | None:
     if cell is None or not cell.finished:
-        return MISSING
-    shown = f"{show_interval(cell.interval(evaluation_set))} (n = {len(cell.scored(evaluation_set))})"
-    shown = f"**{shown}**" if cell is best else shown
-    kinds = {"collapsed": cell.count_collapsed(evaluation_set), "diverged": len(cell.where_status("diverged"))}
-    return ", ".join([shown, *(f"{number} {kind}" for kind, number in kinds.items() if number)])
+        return None
+    shown = show_cell(cell, evaluation_set)
+    return Markdown(f"**{shown}**") if cell is best else shown

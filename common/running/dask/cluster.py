@@ -1,7 +1,7 @@
-"""An executor that trains runs on the workers of a Dask cluster, in place of `common.running.processes.FreshProcesses`.
+"""An executor that has runs trained on the workers of a Dask cluster, in the place of `common.running.processes.FreshProcesses`.
 
-Dask carries the messages and knows the workers. This module decides which worker trains which run, because workers come and go,
-and a run that is lost with its worker starts again on another. Each run is a coroutine; all of them share one thread.
+Dask carries the messages and knows which workers there are; which worker trains what is decided here, because workers come and go
+and a run that is lost with one of them has to begin again on another. A coroutine lives for each run, all in one thread.
 """
 import asyncio
 import concurrent.futures
@@ -29,7 +29,7 @@ from common.studies.tasks import TASKS
 from common.training.job import Job, Progress, RunResult
 
 MAX_LOSSES = 3
-"""A run has failed when this many workers were lost while they trained it."""
+"""A run with which this many workers were lost has failed."""
 PIECE = 4 << 20
 """Bytes of a file in one message."""
 
@@ -91,7 +91,7 @@ class DaskCluster(Executor):
         self.kill()
 
     def kill(self) -> None:
-        """Cancels all runs, which ends them on their workers, and disconnects from the cluster."""
+        """Lets go of all runs, which ends them on their workers, and of the cluster."""
         if self._thread.is_alive():
             for life in list(self._lives):
                 life.cancel()
@@ -118,7 +118,7 @@ class DaskCluster(Executor):
             self.on_report(self._jobs[digest, instance], Progress(*progress))
 
     async def _live(self, function: Callable, job: Job) -> RunResult:
-        """Trains a run, on another worker after each one that is lost."""
+        """The life of a run: on one worker after the other, until one of them has trained it."""
         files = await self._list_inputs(job)
         self._jobs[job.config.hash, job.instance] = job
         losses = 0
@@ -139,7 +139,7 @@ class DaskCluster(Executor):
                           "lack of memory")
 
     async def _train(self, worker: Worker, function: Callable, job: Job, files: tuple[File, ...]) -> Answer | None:
-        """Trains a run on a worker, after sending it the input that it lacks; None if the worker is lost or cannot train."""
+        """Has a worker train a run, after it was given what it lacks; None if it is lost or cannot do it."""
         while True:
             try:
                 answer = await self._members.client.submit(
@@ -162,7 +162,7 @@ class DaskCluster(Executor):
                 return None
 
     async def _send(self, worker: Worker, files: list[File]) -> None:
-        """Sends files in pieces, to one worker at a time, since the next may share a disk with it."""
+        """Sends files in pieces; to one worker after the other, since the next may share a disk with this one."""
         async with self._sending:
             for file in await self._members.ask(worker, where_missing, files):
                 with open(file.folder / file.name, "rb") as content:
@@ -194,7 +194,7 @@ def _unpack_and_call() -> Callable[[bytes], Answer]:
 
 
 async def _until_gone(worker: Worker, training) -> Answer | None:
-    """The answer of a training run; None if its worker is lost first."""
+    """What comes of a training; None if its worker is gone first."""
     training, gone = asyncio.create_task(training), asyncio.create_task(worker.gone.wait())
     try:
         await asyncio.wait({training, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -206,7 +206,7 @@ async def _until_gone(worker: Worker, training) -> Answer | None:
 
 
 def _conclude(job: Job, answer: Answer) -> RunResult:
-    """The result of a run, after its artifacts were written here."""
+    """The result of a run, once what is kept beside its numbers is in its place here."""
     if answer.error is not None:
         raise answer.error
     try:

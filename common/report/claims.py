@@ -1,0 +1,144 @@
+"""Verdicts as the page shows them: one line for each claim, its evidence from the strongest to the weakest."""
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from common.report.checkpoints import is_demo, is_google_release
+from common.report.judging import Outcome, Verdict
+from common.report.page import Markdown, count, escape, show_effect, show_number, show_p, show_points
+from common.report.protocol import CLAIMS, Claim, Rule
+from common.report.results import Group
+from common.report.templates import show_runs
+
+
+@dataclass(frozen=True)
+class Line:
+    """A claim with everything that was found about it."""
+
+    claim: Claim
+    verdicts: tuple[Verdict, ...]
+    """The strongest evidence first."""
+
+    @property
+    def best(self) -> Verdict | None:
+        return self.verdicts[0] if self.verdicts else None
+
+    @property
+    def anchor(self) -> str:
+        return "claim-" + self.claim.key.replace("_", "-")
+
+
+def list_claims(verdicts: Iterable[Verdict], keys: Sequence[str] = tuple(CLAIMS)) -> list[Line]:
+    """A line for each of these claims, also where nothing was found."""
+    found = list(verdicts)
+    return [Line(CLAIMS[key], tuple(sorted((each for each in found if each.claim.key == key), key=_weakness))) for key in keys]
+
+
+def weakness_of(group: Group) -> tuple:
+    """Sorts groups from the strongest evidence to the weakest, whatever they say.
+
+    Google's checkpoint comes before any other and the demo's last; then the settings of the original, then the number of runs.
+    """
+    return (0 if is_google_release(group.checkpoint) else 2 if is_demo(group.checkpoint) else 1,
+            len(set(group.differs) - {"task"}), -len(group.finished), group.title, group.id)
+
+
+def _weakness(verdict: Verdict) -> tuple:
+    first, *rest = weakness_of(verdict.group)
+    return (first, verdict.scored == 0, verdict.outcome is Outcome.SO_FAR, rest[0], -verdict.scored, *rest[1:],
+            verdict.evaluation_set, verdict.about)
+
+
+def pick_same_place(lines: Sequence[Line]) -> list[Verdict]:
+    """One verdict for each of these claims, all of the group and evaluation set with the strongest evidence."""
+    first = min((line.best for line in lines if line.best), key=_weakness, default=None)
+    if first is None:
+        return []
+    place = first.group.id, first.evaluation_set
+    return [verdict for line in lines for verdict in line.verdicts if (verdict.group.id, verdict.evaluation_set) == place]
+
+
+def show_line(line: Line) -> dict:
+    """The row of a claim in the first table: the strongest evidence."""
+    best, link = line.best, Markdown(f"[how](#{line.anchor})")
+    claim = Markdown(f"{escape(line.claim.sentence)} ({escape(line.claim.source)})")
+    if best is None:
+        return {"claim": claim, "verdict": "no runs", "effect": None, "evidence": None, "link": link}
+    return {"claim": claim, "verdict": show_outcome(best), "effect": show_estimate(best, unit=True),
+            "evidence": f"{show_place(best)}: {show_runs(best)}", "link": link}
+
+
+def show_evidence(line: Line, verdict: Verdict, *, first: bool) -> dict:
+    """A row of a study's table of claims; the first of a claim carries its anchor."""
+    anchor = Markdown(f'<a id="{line.anchor}"></a>') if first else Markdown("")
+    claim = Markdown(anchor + escape(line.claim.sentence))
+    return {"claim": claim, "where": show_place(verdict), "runs": show_runs(verdict), "effect": show_estimate(verdict),
+            "p": None if verdict.corrected is None else Markdown(show_p(verdict.corrected).removeprefix("= ")),
+            "with_rows": show_effect(verdict.with_rows),
+            "loss": None if verdict.loss is None else show_loss(verdict),
+            "verdict": show_verdict(verdict)}
+
+
+def show_outcome(verdict: Verdict) -> Markdown:
+    return Markdown(f"**{verdict.outcome.value}**")
+
+
+def show_verdict(verdict: Verdict) -> Markdown:
+    """Outcome, why it is undecided, and what would decide it."""
+    said = [verdict.reason, show_needed(verdict), show_seen(verdict)]
+    return Markdown(". ".join([show_outcome(verdict), *(each.rstrip(".") for each in said if each)]))
+
+
+def show_seen(verdict: Verdict) -> str:
+    """How many of its runs had been looked at before the protocol was written, and what the others say by themselves."""
+    if not verdict.seen or verdict.outcome is Outcome.SO_FAR:
+        return ""
+    later = show_effect(verdict.later)
+    return (f"{verdict.seen} of these runs had been seen before the protocol was written"
+            + (f"; the others alone: {later}" if later else ""))
+
+
+def show_needed(verdict: Verdict) -> str:
+    """What would decide it: `12 instances of each cell (56 runs more, about 9 core-hours) would show 0.3 points`."""
+    needed = verdict.needed
+    if needed is None:
+        return ""
+    effect = (f"{needed.smallest:g} times the rest's variance" if verdict.claim.rule is Rule.FACTOR
+              else f"{show_points(needed.smallest).lstrip('+')} points")
+    if needed.instances is None:
+        return f"no sensible number of instances would show {effect}; more rows or another task might"
+    hours = "" if needed.core_hours is None else f", about {show_number(needed.core_hours)} core-hours"
+    return (f"{count(needed.instances, 'instance')} of each cell ({count(needed.runs, 'run')} more{hours}) would show {effect}, "
+            "4 times of 5")
+
+
+def show_estimate(verdict: Verdict, *, unit: bool = False) -> Markdown | None:
+    """Estimate and interval in points; with its unit if asked for."""
+    shown = show_effect(verdict.effect)
+    return Markdown(f"{shown} {verdict.claim.unit}") if shown and unit else shown
+
+
+def show_loss(verdict: Verdict) -> str:
+    """The secondary outcome in units of the loss, where lower is better."""
+    loss = verdict.loss
+    return f"{loss.estimate:+.3f} [{loss.low:+.3f}, {loss.high:+.3f}]".replace("-", "−")
+
+
+def show_place(verdict: Verdict) -> str:
+    """Where it was found: task and set, what is left of the settings, checkpoint."""
+    about = f", {verdict.about}" if verdict.about else ""
+    return f"{name_set(verdict.group, verdict.evaluation_set)}{about}, {verdict.group.title_without_task}"
+
+
+def name_set(group: Group, evaluation_set: str) -> str:
+    """The task, with the evaluation set where it has several."""
+    return group.task + (f" {evaluation_set}" if len(group.evaluation_sets) > 1 else "")
+
+
+def show_claims(lines: Sequence[Line]) -> dict:
+    """What a study says of its claims: the strongest evidence of each, the rest, and how they were tested."""
+    told = [line for line in lines if line.verdicts]
+    return {"first": [show_evidence(line, line.best, first=True) for line in told],
+            "loss": [show_evidence(line, verdict, first=False) for line in told for verdict in line.verdicts if verdict.loss],
+            "weaker": [show_evidence(line, verdict, first=False) for line in told for verdict in line.verdicts[1:]],
+            "missing": [line for line in lines if not line.verdicts],
+            "tests": [line.claim for line in lines]}

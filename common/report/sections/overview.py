@@ -1,0 +1,30 @@
+"""How the page opens: the answer, the figure that shows it, and one line for each claim or question."""
+from statistics import fmean
+
+from common.report.claims import Line, pick_same_place, show_line
+from common.report.page import FEWEST, Markdown, Page, show_scores
+from common.report.results import Group, Results
+from common.report.sections import batch_size
+from common.report.sections.why import REASONS
+from common.report.templates import render
+
+
+def write(page: Page, results: Results, claims: dict[str, Line]) -> Markdown:
+    """The page's beginning; to be written last, when the figures are known."""
+    first, curve = claims["batch_size"].best, claims["one_curve"].best
+    figure = batch_size.name_figure(first.group, first.evaluation_set) if first else None
+    widest = curve if curve and first and curve.group.task == first.group.task else first
+    return render("overview", claims={key: line.best for key, line in claims.items()}, first=first,
+                  reasons=pick_same_place([claims[key] for key in REASONS]), figure=figure if figure in page.figures else None,
+                  cells=_rank(widest.group, widest.evaluation_set) if widest else [], ranked_group=widest and widest.group,
+                  lines=[show_line(line) for line in claims.values()])
+
+
+def _rank(group: Group, evaluation_set: str) -> list[dict]:
+    """Batch sizes and rates with three runs or more, the highest mean first, whatever their data order."""
+    scores = {}
+    for cell in group.cells:
+        key = cell.config.batch_size, cell.config.peak_learning_rate
+        scores.setdefault(key, []).extend(row.score for row in cell.scored(evaluation_set))
+    ranked = sorted(((key, each) for key, each in scores.items() if len(each) >= FEWEST), key=lambda item: -fmean(item[1]))
+    return [{"size": size, "rate": rate, "score": show_scores(each, len(each))} for (size, rate), each in ranked]
