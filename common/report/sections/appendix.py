@@ -6,7 +6,7 @@ from common.report import figures
 from common.report.checkpoints import say_origin
 from common.report.page import Markdown, Page, count, escape, show_percent
 from common.report.published import REFERENCES
-from common.report.results import Results
+from common.report.results import Results, is_official
 from common.report.templates import render
 from common.studies.config import RunConfig
 from common.studies.names import name_changes, show_rate
@@ -23,7 +23,7 @@ def write(page: Page, results: Results) -> Markdown:
     return render("appendix", checkpoints=_list_checkpoints(results), data=_list_data(results), machines=_list_machines(results),
                   usual=usual, elsewhere=list_elsewhere(page, results), dependencies=page.draw(DEPENDENCIES, ax),
                   references=[Markdown(each) for each in REFERENCES],
-                  other_rows=any(row.row_count != row.official_rows for row in results.datasets))
+                  other_rows=not all(map(is_official, results.datasets)))
 
 
 def list_elsewhere(page: Page, results: Results) -> list[dict]:
@@ -66,7 +66,7 @@ def _list_checkpoints(results: Results) -> list[dict]:
 
 def _list_data(results: Results) -> list[dict]:
     return [{"task": row.task, "set": row.set_name, "official": row.official_rows, "digest": row.digest[:SHORT],
-             "rows": str(row.row_count) if row.row_count == row.official_rows else Markdown(f"**{row.row_count}**"),
+             "rows": str(row.row_count) if is_official(row) else Markdown(f"**{row.row_count}**"),
              "majority": None if row.majority is None else show_percent(row.majority)} for row in results.datasets]
 
 
