@@ -180,12 +180,13 @@ def make_once(path: Path, make: Callable[[], None]) -> None:
 
 
 def hold_lock(path: Path) -> int | None:
-    """Locks the file at `path` until the descriptor that is returned is closed, or the process ends; None if another holds it.
+    """Locks the file or folder at `path` until the descriptor that is returned is closed, or the process ends; None if another
+    process holds it.
 
     Raises:
-      OSError: the file cannot be opened, or its file system has no locks.
+      OSError: it cannot be opened, or its file system has no locks.
     """
-    descriptor = _open_lock(path)
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         if _try_to_lock(descriptor):
             return descriptor

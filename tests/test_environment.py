@@ -64,6 +64,36 @@ def test_threads_and_gpu_make_another_environment_but_not_host_and_revision(monk
         assert (environment_row(1)["digest"] == row["digest"]) == same
 
 
+class GpuTensorFlow:
+    """Stands in for a TensorFlow that finds these GPUs, and records what is set."""
+
+    def __init__(self, *names):
+        self.names, self.heard = names, []
+        self.config = self.experimental = self
+
+    def list_physical_devices(self, kind):
+        return list(range(len(self.names))) if kind == "GPU" else []
+
+    def set_memory_growth(self, gpu, on):
+        self.heard.append((gpu, on))
+
+    def enable_tensor_float_32_execution(self, on):
+        self.heard.append(("TensorFloat-32", on))
+
+    def get_device_details(self, gpu):
+        return {"device_name": self.names[gpu]} if self.names[gpu] else {}
+
+
+@pytest.mark.parametrize("gpus, names, heard", [
+    ((), None, []),
+    (("NVIDIA H100",), "NVIDIA H100", [(0, True), ("TensorFloat-32", False)]),
+    (("NVIDIA H100", ""), "NVIDIA H100, unknown", [(0, True), ("TensorFloat-32", False), (1, True), ("TensorFloat-32", False)])])
+def test_a_gpu_is_named_and_gives_its_memory_as_it_is_needed(gpus, names, heard):
+    tensorflow = GpuTensorFlow(*gpus)
+    assert environment._set_up_gpus(tensorflow) == names
+    assert tensorflow.heard == heard
+
+
 # -- the code that takes part in a number
 
 @pytest.fixture

@@ -46,7 +46,7 @@ def test_what_a_killed_study_left_is_removed_by_the_next(tmp_path, place):
     driver.kill()
     finish(driver)
     (left,) = (path for path in place.iterdir() if path.is_dir())
-    assert sorted(path.name.partition("-")[0] for path in left.iterdir()) == ["listener", "lock", "run"]
+    assert sorted(path.name.partition("-")[0] for path in left.iterdir()) == ["listener", "run"]
     returned, _, errors = finish(start(tmp_path, place, "--batch-sizes", 2))
     assert (returned, errors) == (0, "")
     assert os.listdir(place) == ["bert-glue-notes"]

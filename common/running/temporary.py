@@ -1,7 +1,8 @@
 """The temporary files of a study: in a folder of its own, of which nothing is left.
 
-A process that trains makes the folder when it first needs it, holds a lock in it while it lives, and removes it when it ends.
-What a killed process left is removed by the next one, which finds it unlocked.
+A process that trains makes the folder when it first needs it, keeps it locked while it lives, and removes it when it ends. What a
+killed process left is removed by the next one, which finds it unlocked. (systemd, which removes old files from /tmp, leaves a
+locked folder alone, too.)
 """
 import contextlib
 import functools
@@ -32,7 +33,7 @@ def own_folder(place: str | None = None) -> Path:
     while True:
         folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
         with contextlib.suppress(FileNotFoundError):  # another process took the new folder for a leftover
-            if _hold(folder) and (folder / "lock").exists():
+            if _hold(folder) and folder.exists():
                 util.Finalize(None, shutil.rmtree, args=(folder,), kwargs={"ignore_errors": True}, exitpriority=-100)
                 return folder
 
@@ -63,7 +64,7 @@ def _is_short(folder: Path) -> bool:
 def _hold(folder: Path) -> bool:
     """Locks a folder for the life of this process; where the file system has no locks, it is left alone by all."""
     try:
-        return hold_lock(folder / "lock") is not None
+        return hold_lock(folder) is not None
     except FileNotFoundError:
         raise
     except OSError:
@@ -76,7 +77,7 @@ def _remove_leftovers(place: Path) -> None:
         with contextlib.suppress(OSError):
             if folder.is_symlink() or folder.stat().st_uid != getattr(os, "getuid", int)():
                 continue
-            lock = hold_lock(folder / "lock")
+            lock = hold_lock(folder)
             if lock is not None:
                 shutil.rmtree(folder, ignore_errors=True)
                 os.close(lock)
