@@ -637,8 +637,8 @@ def test_a_locked_store_is_waited_for_and_then_named(planned, config, tmp_path, 
     holder.execute("BEGIN IMMEDIATE")
     with pytest.raises(UserError) as error:
         plan(impatient, [config], 2)
-    assert str(error.value) == (f"the results store {tmp_path}/results.db cannot be written: another program holds it "
-                                "locked; close that and call again (database is locked)")
+    assert str(error.value) == (f"the results store {tmp_path}/results.db cannot be written: another program has locked "
+                                "it; close that program and call again (database is locked)")
     assert impatient.where_state(config) == {0: ("pending", 0, False)}  # reading goes on
     holder.execute("ROLLBACK")
     holder.close()
