@@ -76,8 +76,10 @@ def test_help(call):
     for flag in ("--instances", "--task", "--batch-sizes", "--rates", "--epochs", "--limit-train", "--checkpoint",
                  "--glue-dir", "--allow-other-rows", "--demo", "--db", "--workers", "--threads", "--dry-run",
                  "--retry-failed", "--fail-fast", "--debug", "--save-models",
-                 "--predict-test", "--tensorboard", "--cluster"):
+                 "--predict-test", "--tensorboard", "--cluster", "--seed", "--set", "--sweep", "--allow-high-rates"):
         assert f" {flag}" in done.stdout
+    for name in ("CHECKPOINT", "DIR", "CACHE", "MIRROR", "OFFLINE"):
+        assert f"BERT_GLUE_{name}" in done.stdout.split("environment:")[1]
     assert "python exp_bs_mrpc.py --instances 4" in done.stdout
     assert "exit status: 0 all that was asked for is in the store; 1 a run failed; 2 something to fix" in done.stdout
     assert "(default: 2 8 16 32 64)" in done.stdout

@@ -1,4 +1,5 @@
 """The driver of a study, with pretended training: what is missing is trained, once, whatever dies meanwhile."""
+import contextlib
 import math
 import os
 import resource
@@ -17,6 +18,7 @@ from common.running.driver import Driver
 from common.running.executor import WorkerError
 from common.running.outbox import Outbox
 from common.running.planning import find_needs
+from common.running.progress import Display
 from common.store.owner import Owner
 from common.studies.study import Study
 
@@ -265,6 +267,27 @@ def test_a_run_that_another_driver_holds_is_waited_for(study, store, monkeypatch
     assert driver.display.heard == ["waiting", "waiting", *heard]
     told = [str(error) for _, _, error in driver.failures]
     assert told == (["it failed in another process"] if end == "failed" else [])
+
+
+def test_whoever_waits_for_another_call_is_told_once(capsys):
+    display = Display(3)
+    display.waiting(2)
+    display.waiting(1)
+    display.close()
+    assert capsys.readouterr().err == (
+        "waiting for 2 runs that another call is training; if that call dies, training goes on here\n")
+
+
+def test_a_log_on_a_full_disk_does_not_stop_a_study(monkeypatch, config):
+    with open("/dev/full", "w", buffering=1) as full:
+        monkeypatch.setattr(sys, "stderr", full)
+        display = Display(1)
+        display.failed(config, 0, ValueError("no"))
+        display.close()
+        assert display.done == 1
+        monkeypatch.undo()
+        with contextlib.suppress(OSError):
+            full.close()
 
 
 def test_two_drivers_at_once_share_one_grid(tmp_path, sql):

@@ -32,6 +32,17 @@ def test_imports_run_one_way():
     assert [(file, room) for file, own, room in imports if own in ROOMS and ROOMS.index(room) > ROOMS.index(own)] == []
 
 
+def test_the_public_names_are_there_and_importing_the_package_costs_nothing():
+    heavy = ("tensorflow", "numpy", "sqlalchemy", "requests", "tqdm")
+    code = (f"import sys, common; print([name for name in {heavy} if name in sys.modules]); "
+            "from common import Condition, Study; print([name for name in sys.modules if name == 'numpy']); "
+            "from common import load_classifier, run_study; print('tensorflow' in sys.modules, run_study.__name__)")
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n[]\nFalse run_study\n"
+    with pytest.raises(ImportError, match="cannot import name 'nothing' from 'common'"):
+        exec("from common import nothing")
+
+
 @pytest.mark.parametrize("module", ["common.cli", "common.store.store", "common.report", "common.running.driver",
                                     "common.training.run"])
 def test_tensorflow_is_not_imported_with(module):

@@ -251,7 +251,7 @@ class Store(Database):
                 new = [row for claim in ours for row in rows[claim][table]]
                 if new:
                     connection.execute(put, new)
-            return [claim for claim in results if (claim.run, claim.attempt) not in held and not _is_so(
+            return [claim for claim in results if (claim.run, claim.attempt) not in held and not _has_state(
                 connection, claim, runs.c.status.in_(FINISHED), runs.c.digest == rows[claim][runs][0]["digest"])]
 
     def record(self, claim: Claim, owner: Owner, result: RunResult) -> None:
@@ -274,7 +274,7 @@ class Store(Database):
             failed = connection.execute(
                 _held(claim, owner).values(status="failed", owner=None, finished_at=_now(), error=error,
                                            failures=runs.c.failures + 1))
-            if failed.rowcount != 1 and not _is_so(connection, claim, runs.c.status == "failed", runs.c.error == error):
+            if failed.rowcount != 1 and not _has_state(connection, claim, runs.c.status == "failed", runs.c.error == error):
                 raise RunLost(f"run {claim.run} was taken over")
 
     # -- copying
@@ -438,7 +438,7 @@ def _is_config(row) -> bool:
         return False
 
 
-def _is_so(connection, claim: Claim, *conditions) -> bool:
+def _has_state(connection, claim: Claim, *conditions) -> bool:
     """Whether the run is in this state, still in the attempt of the claim."""
     run = (runs.c.id == claim.run, runs.c.attempt == claim.attempt, *conditions)
     return connection.scalar(select(runs.c.id).where(*run)) is not None
