@@ -83,8 +83,11 @@ def _add_recipe(group, study: Study) -> None:
 
 def _add_input(group) -> None:
     group.add_argument("--checkpoint", default=os.environ.get("BERT_GLUE_CHECKPOINT"), metavar="FILE|FOLDER|URL",
-                       help="BERT checkpoint in Google's zip layout (default: $BERT_GLUE_CHECKPOINT, else Google's "
-                            "BERT-mini, downloaded once)")
+                       help="BERT checkpoint: a zip or a folder in Google's layout, or a folder of Hugging Face with "
+                            "model.safetensors (default: $BERT_GLUE_CHECKPOINT, else Google's BERT-mini, downloaded once)")
+    group.add_argument("--lower-case", type=_yes_or_no, metavar="yes|no",
+                       help="whether text is lowercased (default: as the checkpoint's tokenizer_config.json, its name or its "
+                            "vocabulary says)")
     group.add_argument("--glue-dir", default=os.environ.get("BERT_GLUE_DIR"), metavar="FOLDER",
                        help="folder with TASK/train.tsv and so on, or the Hugging Face hub's files (docs/inputs.md); tasks that "
                             "are not there are downloaded once (default: $BERT_GLUE_DIR)")
@@ -210,8 +213,9 @@ def _run(study: Study, flags) -> int:
     if flags.demo:
         use_demo(flags)
     options = {name: getattr(flags, name) for name in (
-        "checkpoint", "glue_dir", "allow_other_rows", "db", "save_models", "predict_test", "predictions", "workers", "cluster",
-        "threads", "allow_high_rates", "retry_failed", "fail_fast")} | {"cache": FOLDER / "cache" if flags.demo else None}
+        "checkpoint", "lower_case", "glue_dir", "allow_other_rows", "db", "save_models", "predict_test", "predictions", "workers",
+        "cluster", "threads", "allow_high_rates", "retry_failed", "fail_fast")}
+    options["cache"] = FOLDER / "cache" if flags.demo else None
     if flags.dry_run:
         plan = plan_study(study, **options)
         if plan.to_fetch:
@@ -332,6 +336,12 @@ def _whole(what: str) -> Callable[[str], int]:
             raise argparse.ArgumentTypeError(f"{text!r} is no {what}: give a whole number of at least 1")
         return number
     return parse
+
+
+def _yes_or_no(text: str) -> bool:
+    if text not in ("yes", "no"):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither yes nor no")
+    return text == "yes"
 
 
 def _positive(text: str) -> float:

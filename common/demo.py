@@ -10,6 +10,7 @@ from pathlib import Path
 
 from common import UserError
 from common.files import new_folder
+from common.inputs.encoder import encoder_variables
 from common.studies.tasks import TASKS, Task
 
 FOLDER = Path("demo")
@@ -137,37 +138,13 @@ def save_random_weights(folder: Path, report=None) -> None:
     bert = json.loads((folder / "bert_config.json").read_text())
     rng = np.random.RandomState(0)
     with tf.Graph().as_default(), tf.Session() as session:
-        for name, shape in bert_variables(bert).items():
+        for name, shape in encoder_variables(bert).items():
             kind = name.rsplit("/", 1)[1]
             value = np.ones(shape) if kind == "gamma" else np.zeros(shape) if kind in ("beta", "bias") \
                 else rng.normal(0, 1 / np.sqrt(bert["hidden_size"]), shape)
             tf.get_variable(name, initializer=value.astype(np.float32))
         session.run(tf.global_variables_initializer())
         tf.train.Saver().save(session, str(folder / "bert_model.ckpt"), write_meta_graph=False, write_state=False)
-
-
-def bert_variables(bert: dict) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of the encoder's variables in a checkpoint of google-research/bert."""
-    wide, inner = bert["hidden_size"], bert["intermediate_size"]
-
-    def dense(name, rows, columns):
-        return {f"{name}/kernel": (rows, columns), f"{name}/bias": (columns,)}
-
-    def norm(name):
-        return {f"{name}/LayerNorm/gamma": (wide,), f"{name}/LayerNorm/beta": (wide,)}
-
-    shapes = {"bert/embeddings/word_embeddings": (bert["vocab_size"], wide),
-              "bert/embeddings/token_type_embeddings": (bert["type_vocab_size"], wide),
-              "bert/embeddings/position_embeddings": (bert["max_position_embeddings"], wide),
-              **norm("bert/embeddings"), **dense("bert/pooler/dense", wide, wide)}
-    for layer in range(bert["num_hidden_layers"]):
-        place = f"bert/encoder/layer_{layer}"
-        for part in ("query", "key", "value"):
-            shapes |= dense(f"{place}/attention/self/{part}", wide, wide)
-        shapes |= dense(f"{place}/attention/output/dense", wide, wide) | norm(f"{place}/attention/output")
-        shapes |= dense(f"{place}/intermediate/dense", wide, inner) | dense(f"{place}/output/dense", inner, wide)
-        shapes |= norm(f"{place}/output")
-    return shapes
 
 
 def _make_once(target: Path, write) -> None:

@@ -7,6 +7,7 @@ import time
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from stand_in import CHECKPOINT_ROW, DATA_ROWS, make_config, make_result
 
@@ -449,9 +450,22 @@ def test_a_run_that_was_given_up_is_no_success(call, prepared):
 
 
 @pytest.mark.tensorflow
-def test_a_run_that_fails_is_told_twice_and_stored(call, tmp_path):
-    """The checkpoint's weights are no weights."""
-    done = call("--instances", "1", "--batch-sizes", "8", "--workers", "1", "--debug")
+def test_weights_that_cannot_be_read_are_refused_before_anything_is_planned(call, tmp_path):
+    done = call("--instances", "1", "--workers", "1")
+    is_refused(done, "the weights of the checkpoint tiny cannot be read (file is too short to be an sstable); copy or fetch it "
+                     "again, or give another with --checkpoint")
+    connection = sqlite3.connect(tmp_path / "results.db")
+    assert connection.execute("SELECT count(*) FROM runs").fetchall() == [(0,)]
+    connection.close()
+
+
+@pytest.mark.tensorflow
+def test_a_run_that_fails_is_told_twice_and_stored(call, inputs, tmp_path):
+    """The weights in the cache were damaged after they were converted."""
+    checkpoint = get_checkpoint(str(inputs / "tiny.zip"), tmp_path / "cache")
+    (tmp_path / "cache" / "weights").mkdir()
+    np.savez(tmp_path / "cache" / "weights" / f"{checkpoint.digest}.npz", nothing=np.zeros(1))
+    done = call("--instances", "1", "--batch-sizes", "8", "--workers", "1", "--debug", BERT_GLUE_CACHE=str(tmp_path / "cache"))
     assert done.returncode == 1
     first, shown, told, traceback, *_ = done.stderr.splitlines()
     assert first == "1 run to train, 1 at a time"

@@ -17,6 +17,7 @@ import numpy as np
 import psutil
 import pytest
 from dask_cluster import ROOT, Cluster, kill_tree
+from safetensors.numpy import load_file
 from stand_in import Training, make_config, make_input, report_steps
 from test_driver import living_workers, wait_until
 
@@ -385,8 +386,8 @@ def test_the_demo_over_three_workers_is_bit_equal_to_the_local_run(tmp_path):
     assert ask(tmp_path / "far" / "demo", STATES) == [("done", None, 0, 3)]
     models = [sorted(path.relative_to(tmp_path / where) for path in (tmp_path / where / "models").glob("*/*"))
               for where in ("local", "far")]
-    assert len(models[0]) == 3 * 4 and models[0] == models[1]
+    assert len(models[0]) == 3 * 5 and models[0] == models[1]
     for path in models[0]:
-        if path.name == "weights.npz":
-            first, second = (np.load(tmp_path / where / path) for where in ("local", "far"))
-            assert first.files == second.files and all(np.array_equal(first[name], second[name]) for name in first.files)
+        if path.name == "model.safetensors":
+            first, second = (load_file(tmp_path / where / path) for where in ("local", "far"))
+            assert first.keys() == second.keys() and all(np.array_equal(first[name], second[name]) for name in first)

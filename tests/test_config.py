@@ -49,13 +49,13 @@ CHANGES = {"task": "RTE", "data": "a" * 64, "checkpoint": "b" * 64, "batch_size"
            "epochs": 4, "steps": 10, "max_length": 127, "warmup": 0.2, "end_learning_rate": 1e-6, "dropout": 0.2,
            "weight_decay": 0.02, "beta_1": 0.8, "beta_2": 0.99, "epsilon": 1e-7, "clip_norm": 2, "validation": 0.1,
            "split_seed": 1, "seed": 1,
-           "vary": "head,order", "dtype": "bfloat16", "limit_train": 100, "recipe": 2, "order": 3}
+           "vary": "head,order", "dtype": "bfloat16", "limit_train": 100, "recipe": 2, "order": 3, "lower_case": True}
 
 
 def test_every_change_of_a_field_moves_the_hash():
     assert sorted(CHANGES) == sorted(field.name for field in dataclasses.fields(RunConfig))
     hashes = {RunConfig(**MRPC | {name: value}).hash for name, value in CHANGES.items()}
-    assert len(hashes - {RunConfig(**MRPC).hash}) == 24
+    assert len(hashes - {RunConfig(**MRPC).hash}) == 25
 
 
 def test_a_later_field_at_its_default_moves_no_hash(monkeypatch):
@@ -66,10 +66,16 @@ def test_a_later_field_at_its_default_moves_no_hash(monkeypatch):
 
 
 def test_the_data_order_was_added_later_and_moved_no_hash():
-    assert config.LATER == {"order": 0}
+    assert config.LATER == {"order": 0, "lower_case": None}
     assert RunConfig(**MRPC, order=0).to_json() == MRPC_JSON
     assert RunConfig(**MRPC, order=4).to_json() == MRPC_JSON.replace('"peak', '"order":4,"peak')
     assert RunConfig(**MRPC, order=4).hash == "d2efc12a2ff0cd7fd36115e8c7f5b8613aa88888b5f5b61ca44b6af24dab8b55"
+
+
+def test_lowercasing_was_added_later_and_moved_no_hash():
+    assert RunConfig(**MRPC, lower_case=None).to_json() == MRPC_JSON
+    assert RunConfig(**MRPC, lower_case=True).to_json() == MRPC_JSON.replace('"max_length', '"lower_case":true,"max_length')
+    assert RunConfig(**MRPC, lower_case=False).hash == RunConfig(**MRPC, lower_case=False).hash != RunConfig(**MRPC).hash
 
 
 @pytest.mark.parametrize("fields", [MRPC, MNLI, STSB])
@@ -85,7 +91,8 @@ def test_an_unknown_field_is_refused_and_the_known_are_listed():
     assert str(refusal.value) == (
         "unknown configuration field 'learning_rate'; known are: task, data, checkpoint, batch_size, "
         "peak_learning_rate, epochs, steps, max_length, warmup, end_learning_rate, dropout, weight_decay, beta_1, "
-        "beta_2, epsilon, clip_norm, validation, split_seed, seed, vary, dtype, limit_train, recipe, order")
+        "beta_2, epsilon, clip_norm, validation, split_seed, seed, vary, dtype, limit_train, recipe, order, "
+        "lower_case")
 
 
 @pytest.mark.parametrize("name, value, sentence", [

@@ -9,21 +9,26 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import transformers_environment
+from safetensors import safe_open
 
 from common import UserError
 from common.demo import write_checkpoint, write_task
-from common.files import new_folder
+from common.files import new_folder, sha256_of
 from common.inputs.checkpoint import get_checkpoint
+from common.inputs.encoder import SIZES
 from common.inputs.reading import load_glue
+from common.inputs.tokens import encode_texts
 from common.running.processes import FreshProcesses
 from common.running.retraining import retrain
 from common.studies.config import RunConfig
 from common.studies.names import name_folder
 from common.studies.tasks import TASKS
 from common.training.artifacts import Keep
-from common.training.classifier import PARTS, load_classifier
+from common.training.classifier import load_classifier
 from common.training.job import Job
 from common.training.run import train_run
+from common.training.saved_classifier import PARTS, PARTS_OF_FORMAT_1, SavedClassifier, write_classifier
 
 pytestmark = pytest.mark.tensorflow
 ROOT = Path(__file__).parent.parent
@@ -135,17 +140,80 @@ def test_a_run_that_diverges_keeps_nothing(processes, sample):
 
 @pytest.mark.parametrize(("damage", "sentence"), [
     (lambda folder: (folder / "vocab.txt").unlink(), "is no classifier: it has no vocab.txt; give a folder that --save-models"),
+    (lambda folder: (folder / "model.safetensors").unlink(), "is no classifier: it has no model.safetensors; give a folder that"),
     (lambda folder: (folder / "classifier.json").write_text("{"), "its JSON files are damaged; delete it and call again with"),
-    (lambda folder: (folder / "weights.npz").write_bytes(b"torn"), "are damaged (another SHA-256); delete it and call again"),
-    (lambda folder: (folder / "classifier.json").write_text(json.dumps({"format": 2, "weights_sha256": ""})),
-     "has the format 2, this program knows 1; update the program")])
+    (lambda folder: (folder / "model.safetensors").write_bytes(b"torn"), "are damaged (another SHA-256); delete it and"),
+    (lambda folder: (folder / "classifier.json").write_text(json.dumps({"format": 3, "weights_sha256": "0"})),
+     "has the format 3, this program knows 2; update the program")])
 def test_what_is_no_classifier_is_refused(tmp_path, damage, sentence):
     for name in PARTS:
-        (tmp_path / name).write_text(json.dumps({"format": 1, "weights_sha256": "0"}))
+        (tmp_path / name).write_text(json.dumps({"format": 2, "weights_sha256": "0"} | dict.fromkeys(SIZES, 1)))
     damage(tmp_path)
     with pytest.raises(UserError) as caught:
         load_classifier(tmp_path)
     assert sentence in str(caught.value)
+
+
+# -- other programs, older versions
+
+SENTENCES = [("He bought the house, didn't he?", "The HOUSE was purchased by Café Müller."), ("naïve  text\twith tabs", "x" * 90),
+             ("U.S. stocks fell 3.5% on Friday (Reuters) .", "$1,200 -- 50/50 & more; \"quoted\" text"), ("", "one")]
+
+
+@pytest.mark.slow
+def test_transformers_gives_the_same_logits(tf, kept, sample, tmp_path):
+    """The demo's trained classifier, and one of BERT-mini's size with a real vocabulary and a head of random weights."""
+    python = transformers_environment.find_python()
+    folders = {kept[2]: [("the minister bought a ship .", "a ship was bought"), ("in may", "the captain sold it .")]}
+    if "BERT_GLUE_TEST_DATA" in os.environ:
+        archive = Path(os.environ["BERT_GLUE_TEST_DATA"]) / "checkpoints" / "standin_uncased_L-4_H-256_A-4.zip"
+        folders[write_untrained(get_checkpoint(str(archive), tmp_path), tmp_path)] = SENTENCES
+    done = subprocess.run([python, "-c", transformers_environment.PROGRAM], capture_output=True, text=True,
+                          input=json.dumps({str(folder): texts for folder, texts in folders.items()}))
+    assert done.returncode == 0, done.stderr
+    for folder, theirs in json.loads(done.stdout).items():
+        ours = load_classifier(folder)
+        assert theirs["labels"] == {"0": "0", "1": "1"}
+        assert theirs["ids"] == encode_texts(folders[Path(folder)], Path(folder) / "vocab.txt", 128)[0]
+        np.testing.assert_allclose(ours.logits(folders[Path(folder)]), theirs["logits"], atol=5e-6)
+
+
+def write_untrained(checkpoint, folder):
+    """The folder of a classifier with this encoder."""
+    from common.training.weights import get_weights
+
+    head = {"head/logits/kernel": np.random.RandomState(0).normal(0, 0.1, (256, 2)), "head/logits/bias": np.array([0.1, -0.2])}
+    weights = get_weights(checkpoint, folder) | {name: value.astype(np.float32) for name, value in head.items()}
+    about = {"format": 2, "task": "MRPC", "labels": ["0", "1"], "texts": 2, "max_length": 128, "lower_case": True,
+             "config": {"dropout": 0.1, "dtype": "float32"}}
+    write_classifier(SavedClassifier(about, checkpoint.config, checkpoint.vocab, weights), folder / "untrained")
+    return folder / "untrained"
+
+
+def test_the_files_for_transformers(kept):
+    """What its loaders read: names of the model and of the labels, the tanh form of GELU, lowercasing."""
+    config, tokenizer = (json.loads((kept[2] / name).read_text()) for name in ("config.json", "tokenizer_config.json"))
+    assert config["architectures"] == ["BertForSequenceClassification"] and config["model_type"] == "bert"
+    assert (config["hidden_act"], config["layer_norm_eps"]) == ("gelu_new", 1e-12)
+    assert (config["id2label"], config["label2id"]) == ({"0": "0", "1": "1"}, {"0": 0, "1": 1})
+    assert tokenizer == {"tokenizer_class": "BertTokenizer", "do_lower_case": True, "model_max_length": 128}
+    with safe_open(kept[2] / "model.safetensors", framework="np") as file:
+        assert file.metadata() == {"format": "pt"}
+        assert {"bert.encoder.layer.1.attention.self.query.weight", "classifier.weight", "classifier.bias"} <= set(file.keys())
+
+
+def test_a_folder_of_format_1_still_loads(tf, kept, tmp_path):
+    """As the first release wrote it."""
+    classify = load_classifier(kept[2])
+    np.savez(tmp_path / "weights.npz", **classify._saved.weights)
+    (tmp_path / "vocab.txt").write_bytes((kept[2] / "vocab.txt").read_bytes())
+    (tmp_path / "bert_config.json").write_text(json.dumps(kept[0].checkpoint.config))
+    about = {name: value for name, value in classify.about.items() if name != "lower_case"}
+    (tmp_path / "classifier.json").write_text(json.dumps(
+        about | {"format": 1, "weights_sha256": sha256_of(tmp_path / "weights.npz")}))
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(PARTS_OF_FORMAT_1)
+    pairs = [("the minister bought a ship .", "a ship was bought")]
+    np.testing.assert_array_equal(load_classifier(tmp_path).logits(pairs), classify.logits(pairs))
 
 
 # -- folders

@@ -2,7 +2,6 @@
 import dataclasses
 import json
 import os
-import types
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ import reference
 
 from common import UserError
 from common.inputs.batches import training_batches
+from common.inputs.checkpoint import Checkpoint
 from common.inputs.reading import load_glue
 from common.inputs.tokens import Tokens, get_tokens
 from common.studies.config import RunConfig
@@ -31,7 +31,7 @@ def checkpoint(tf, tmp_path_factory):
     folder = tmp_path_factory.mktemp("checkpoint")
     (folder / "bert_config.json").write_text(json.dumps(SMALL))
     save_random_weights(folder)
-    return types.SimpleNamespace(name="small", digest="small", config=SMALL, weights=folder / "bert_model.ckpt")
+    return Checkpoint("small", folder, "small", None, SMALL)
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +85,7 @@ def test_shortcuts_leave_the_losses_of_the_plain_way(tf, checkpoint, tokens, tmp
 
     from common.inputs import batches
     from common.training import model
+    from common.training.weights import get_weights
 
     order = list(training_batches(np.arange(64), 16, 50, seed=1))
     trainer = make_trainer(checkpoint, tokens, tmp_path)
@@ -93,7 +94,7 @@ def test_shortcuts_leave_the_losses_of_the_plain_way(tf, checkpoint, tokens, tmp
     ours = [trainer.step(tokens, rows) for rows in order]
 
     plain = model.build_classifier(SMALL, 2, 0.0)
-    model.load_weights(plain, model.get_weights(checkpoint, tmp_path))
+    model.load_weights(plain, get_weights(checkpoint, tmp_path))
     model.reset_head(plain, model.head_seed(CONFIG, 0))
     optimizer = optimization.create_optimizer(1e-3, 50, 5)
     expected = []
@@ -173,6 +174,7 @@ def test_bfloat16_rounds_more_and_learns_the_same(tf, checkpoint, tokens, tmp_pa
 def test_left_out_words_are_those_of_a_training_of_the_whole_table(tf, checkpoint, tokens, tmp_path):
     """50 steps at a high rate, words 150 to 199 in no text: only weight decay touches them."""
     from common.training import model
+    from common.training.weights import get_weights
 
     config = dataclasses.replace(CONFIG, peak_learning_rate=1e-2)
     order = list(training_batches(np.arange(64), 16, 50, seed=1))
@@ -181,7 +183,7 @@ def test_left_out_words_are_those_of_a_training_of_the_whole_table(tf, checkpoin
     trainer.start(config, 50, instance=0, mask_seed=1)
     for rows in order:
         trainer.step(tokens, rows)
-    pretrained = model.get_weights(checkpoint, tmp_path)
+    pretrained = get_weights(checkpoint, tmp_path)
     kept = model.decay_without_gradient(config, 50)
     ours = model.get_all_weights(trainer.model, pretrained, trainer.words, kept)
 
@@ -273,8 +275,9 @@ def test_instances_differ_in_the_head_alone(tf, checkpoint, tokens, tmp_path):
      "give another with --checkpoint")])
 def test_a_load_proves_itself(tf, checkpoint, tmp_path, change, sentence):
     from common.training import model
+    from common.training.weights import get_weights
 
-    weights = model.get_weights(checkpoint, tmp_path)
+    weights = get_weights(checkpoint, tmp_path)
     change(weights)
     with pytest.raises(UserError) as caught:
         model.load_weights(model.build_classifier(SMALL, 2, 0.1), weights)
@@ -283,18 +286,19 @@ def test_a_load_proves_itself(tf, checkpoint, tmp_path, change, sentence):
 
 def test_pretraining_heads_of_a_checkpoint_are_left_aside(tf, checkpoint, tmp_path):
     from common.training import model
+    from common.training.weights import get_weights
 
-    weights = model.get_weights(checkpoint, tmp_path) | {"cls/predictions/output_bias/bias": np.zeros(200)}
+    weights = get_weights(checkpoint, tmp_path) | {"cls/predictions/output_bias/bias": np.zeros(200)}
     model.load_weights(model.build_classifier(SMALL, 2, 0.1), weights)
 
 
 def test_torn_checkpoint_is_refused(tf, checkpoint, tmp_path):
-    from common.training import model
+    from common.training.weights import get_weights
 
     (tmp_path / "bert_model.ckpt.index").write_bytes(b"torn")
-    torn = types.SimpleNamespace(name="torn", digest="torn", config=SMALL, weights=tmp_path / "bert_model.ckpt")
-    with pytest.raises(UserError, match="the checkpoint torn cannot be read"):
-        model.get_weights(torn, tmp_path / "cache")
+    torn = Checkpoint("torn", tmp_path, "torn", None, SMALL)
+    with pytest.raises(UserError, match="the weights of the checkpoint torn cannot be read"):
+        get_weights(torn, tmp_path / "cache")
 
 
 def test_every_row_is_predicted_in_its_place(tf, checkpoint, tokens, tmp_path):

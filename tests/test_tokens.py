@@ -86,7 +86,7 @@ def test_the_tokenizer_works_once_for_a_set(tmp_path, monkeypatch):
         (tmp_path / f"{name}.tsv").write_text("sentence\tlabel\nhello hellos\t1\n\t0\nCafé\t1\n", "utf-8")
     data = load_glue(TASKS["SST-2"], tmp_path, allow_other_rows=True)
     first = get_tokens(data, tmp_path / "vocab.txt", 128, tmp_path / "cache")["dev"]
-    monkeypatch.setattr("official.nlp.tools.tokenization.FullTokenizer", None)
+    monkeypatch.setattr("common.inputs.tokens.Tokenizer", None)
     again = get_tokens(data, tmp_path / "vocab.txt", 128, tmp_path / "cache")["dev"]
     for tokens in (first, again):
         assert tokens.ids.tolist() == [CLS, HELLO, HELLO, S, SEP, CLS, SEP, CLS, CAFE, SEP]

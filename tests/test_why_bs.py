@@ -87,7 +87,7 @@ def train(job):
 class Inputs:
     """Stands for the input of the study: MRPC with all of its rows."""
 
-    errors = {}
+    errors, notes = {}, []
     training_rows = {"MRPC": 3668}
     store_rows = InputRows(CHECKPOINT_ROW, DATA_ROWS)
 

@@ -9,7 +9,7 @@ import numpy as np
 from common.files import make_once, write_arrays
 from common.inputs.download import disk_errors_told
 from common.inputs.reading import Examples, GlueData
-from common.studies.tasks import Task
+from common.inputs.vocabulary import has_no_capitals, read_vocabulary
 
 TOKENS_VERSION = 2
 """Raised when tokenisation or the layout of the cached arrays changes."""
@@ -60,33 +60,64 @@ class Batch:
 
 
 @disk_errors_told()
-def get_tokens(data: GlueData, vocabulary: Path, max_length: int, cache: Path) -> dict[str, Tokens]:
+def get_tokens(data: GlueData, vocabulary: Path, max_length: int, cache: Path, lower_case: bool | None = None
+               ) -> dict[str, Tokens]:
     """The encoded rows of every set: from the cache, or made now and put there.
 
-    Tokens equal those of Google's FullTokenizer. Text is lowercased when the vocabulary has no capital letters.
+    Tokens equal those of Google's FullTokenizer.
+
+    Args:
+      lower_case: as in `common.studies.config.RunConfig`.
     """
-    key = hashlib.sha256(f"{TOKENS_VERSION} {data.digest} {max_length} ".encode() + vocabulary.read_bytes()).hexdigest()
+    case = "" if lower_case is None else f"lower_case={lower_case} "
+    key = hashlib.sha256(f"{TOKENS_VERSION} {data.digest} {max_length} {case}".encode() + vocabulary.read_bytes()).hexdigest()
     path = cache / "tokens" / f"{data.task.name}-{key[:32]}.npz"
-    make_once(path, lambda: write_arrays(path, {
-        f"{name}/{field}": array for name, examples in data.sets.items()
-        for field, array in vars(_encode(data.task, examples, vocabulary, max_length)).items()}))
+
+    def encode(examples: Examples) -> Tokens:
+        labels = np.asarray(examples.labels, np.float32 if data.task.is_regression else np.int32)
+        return lay_end_to_end(*encode_texts(examples.texts, vocabulary, max_length, lower_case), labels)
+
+    make_once(path, lambda: write_arrays(path, {f"{name}/{field}": array for name, examples in data.sets.items()
+                                                for field, array in vars(encode(examples)).items()}))
     with np.load(path, allow_pickle=False) as arrays:
         return {name: Tokens(*(arrays[f"{name}/{field.name}"] for field in dataclasses.fields(Tokens)))
                 for name in data.sets}
 
 
-def encode_texts(texts: list[tuple[str, ...]], vocabulary: Path, max_length: int) -> tuple[list[list[int]], list[int]]:
-    """[CLS] A [SEP] B [SEP] as ids, and the length of [CLS] A [SEP], for each row of one or two texts."""
-    from official.nlp.tools.tokenization import FullTokenizer  # loads TensorFlow
+class Tokenizer:
+    """Google's FullTokenizer of a vocabulary, in Model Garden's classes. Loads TensorFlow.
 
-    words = vocabulary.read_text("utf-8").splitlines()
-    uncased = not any(word != word.lower() for word in words if not word.startswith("["))
-    tokenizer = FullTokenizer(str(vocabulary), do_lower_case=uncased)
-    tokenizer.wordpiece_tokenizer.max_input_chars_per_word = 200  # google-research/bert's; Model Garden made it 400
-    cls, sep = tokenizer.convert_tokens_to_ids(["[CLS]", "[SEP]"])
+    Args:
+      words: the entries of the vocabulary.
+      lower_case: whether text is lowercased and loses its accents.
+    """
+
+    def __init__(self, words: list[str], lower_case: bool):
+        from official.nlp.tools import tokenization
+
+        self.numbers = {word: number for number, word in enumerate(words)}
+        self._basic = tokenization.BasicTokenizer(do_lower_case=lower_case)
+        self._pieces = tokenization.WordpieceTokenizer(
+            self.numbers, max_input_chars_per_word=200)  # google-research/bert's; Model Garden made it 400
+
+    def encode(self, text: str) -> list[int]:
+        """The numbers of the text's WordPieces."""
+        return [self.numbers[piece] for word in self._basic.tokenize(text) for piece in self._pieces.tokenize(word)]
+
+
+def encode_texts(texts: list[tuple[str, ...]], vocabulary: Path, max_length: int, lower_case: bool | None = None
+                 ) -> tuple[list[list[int]], list[int]]:
+    """[CLS] A [SEP] B [SEP] as ids, and the length of [CLS] A [SEP], for each row of one or two texts.
+
+    Args:
+      lower_case: as in `common.studies.config.RunConfig`.
+    """
+    words = read_vocabulary(vocabulary)
+    tokenizer = Tokenizer(words, has_no_capitals(words) if lower_case is None else lower_case)
+    cls, sep = tokenizer.numbers["[CLS]"], tokenizer.numbers["[SEP]"]
     rows, firsts = [], []
     for row in texts:
-        pieces = [tokenizer.convert_tokens_to_ids(tokenizer.tokenize(text)) for text in row]
+        pieces = [tokenizer.encode(text) for text in row]
         truncate(pieces, max_length - 1 - len(pieces))
         ids = [cls]
         for piece in pieces:
@@ -109,8 +140,3 @@ def lay_end_to_end(rows: list[list[int]], firsts: list[int], labels: np.ndarray)
     """Rows as `encode_texts` gives them, in the form that batches are cut from."""
     return Tokens(np.concatenate([np.asarray(row, np.int32) for row in rows]),
                   np.cumsum([0, *map(len, rows)], dtype=np.int64), np.asarray(firsts, np.int32), labels)
-
-
-def _encode(task: Task, examples: Examples, vocabulary: Path, max_length: int) -> Tokens:
-    return lay_end_to_end(*encode_texts(examples.texts, vocabulary, max_length),
-                          np.asarray(examples.labels, np.float32 if task.is_regression else np.int32))

@@ -14,6 +14,8 @@ class RunOptions:
     # where input comes from
     checkpoint: str | None = None
     """A BERT checkpoint: file, folder or address; None: Google's BERT-mini, downloaded once."""
+    lower_case: bool | None = None
+    """Whether text is lowercased; None: as the checkpoint says."""
     glue_dir: str | None = None
     """Folder with a subfolder for each task; None: the official files, downloaded once."""
     allow_other_rows: bool = False

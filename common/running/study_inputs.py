@@ -10,12 +10,15 @@ from common.inputs.checkpoint import Checkpoint, get_checkpoint
 from common.inputs.download import NotFetched, without_fetching
 from common.inputs.glue import get_glue_folder
 from common.inputs.reading import GlueData, load_glue, load_tests
+from common.running.executor import WorkerError
 from common.running.expected_inputs import ExpectedInputs, TaskRows
 from common.running.options import RunOptions
+from common.running.processes import FreshProcesses
 from common.store.store import InputRows
 from common.studies.config import RunConfig
 from common.studies.study import Study
 from common.studies.tasks import Task, get_task
+from common.training.input_check import ROWS, InputCheck, check_input
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class StudyInputs:
     """Task -> rows."""
     errors: dict[str, UserError]
     """Task -> why its files cannot be used."""
+    cache: Path
     expected: dict[str, TaskRows] = field(default_factory=dict)
     """Task -> the rows that it is expected to have; in a plan, for files that are not here yet."""
 
@@ -48,6 +52,23 @@ class StudyInputs:
         """Task -> rows of its training file."""
         return {name: rows.training for name, rows in self.known_rows.items()}
 
+    @cached_property
+    def notes(self) -> list[str]:
+        """What else the user has to know of the input. Finding it takes a process with TensorFlow, which reads the weights.
+
+        Raises:
+          UserError: the weights cannot be read, or do not fit their configuration.
+        """
+        check = InputCheck(self.checkpoint, self.cache,
+                           {task: list(data.sets["train"].texts[:ROWS]) for task, data in self.data.items()})
+        process = FreshProcesses(1)
+        try:
+            return process.submit(check_input, check).result()
+        except WorkerError as error:
+            raise UserError(str(error)) from error
+        finally:
+            process.kill()
+
     def make_grid(self, study: Study) -> list[tuple[RunConfig, int]]:
         """The study's configurations with the rows of their training splits, for the tasks whose rows are there.
 
@@ -61,7 +82,7 @@ class StudyInputs:
             digest, rows = known[fields["task"]]
             if fields.get("limit_train") and fields["limit_train"] >= rows:  # no row is left out: the full run
                 fields |= {"limit_train": None}
-            config = RunConfig(**fields, data=digest, checkpoint=self.checkpoint.digest)
+            config = RunConfig(**fields, data=digest, checkpoint=self.checkpoint.digest, lower_case=self.checkpoint.lower_case)
             training_rows = len(split(config.limit_train or rows, config.validation, config.split_seed)[0])
             self._check(config, training_rows)
             grid[config] = training_rows
@@ -89,10 +110,10 @@ def load_inputs(tasks: tuple[str, ...], options: RunOptions, expected: ExpectedI
     """
     with without_fetching() if expected else nullcontext():
         try:
-            checkpoint = get_checkpoint(options.checkpoint, options.cache_folder)
+            checkpoint = get_checkpoint(options.checkpoint, options.cache_folder, options.lower_case)
         except NotFetched as missing:
             checkpoint = expected.get_checkpoint(str(missing), options.checkpoint)
-        inputs = StudyInputs(checkpoint, {}, {}, {})
+        inputs = StudyInputs(checkpoint, {}, {}, {}, options.cache_folder)
         for task in map(get_task, dict.fromkeys(tasks)):
             try:
                 inputs.folders[task.name], inputs.data[task.name] = _load_task(task, options)

@@ -166,7 +166,10 @@ class StudyRun:
         if highest > HIGH_RATE and not options.allow_high_rates:
             raise UserError(f"a learning rate of {highest:g} is far above those that fine-tune BERT (1e-6 to 1e-3), so it may be "
                             f"a slip for {highest:g}e-5; confirm it with --allow-high-rates")
-        return cls(study, options, load_inputs(study.tasks, options, expected))
+        inputs = load_inputs(study.tasks, options, expected)
+        for note in inputs.checkpoint.notes:
+            say(f"note: {note}")
+        return cls(study, options, inputs)
 
     def train(self) -> Outcome:
         """Trains and records what is missing, then makes the files that are missing of recorded runs.
@@ -177,11 +180,23 @@ class StudyRun:
         """
         parts = self.make_parts()
         with closing(Store(self.options.db)) as store:
+            self._check_input(store, parts)
             outcome = Outcome(store.name, input_errors=self.inputs.errors)
             self._train_missing(store, parts, outcome)
             if not self._stops(outcome):
                 self._make_missing_files(store, outcome)
         return outcome
+
+    def _check_input(self, store: Store, parts: list[Part]) -> None:
+        """If something is to be trained: proves that the checkpoint can be loaded, before anything is planned.
+
+        Raises:
+          UserError: it cannot.
+        """
+        needs = [need for part in parts for need in find_needs(store, part.configs, part.instances, self.options.retry_failed)]
+        if count_missing(needs) or find_missing_artifacts(self.options.keep, store, needs):
+            for note in self.inputs.notes:
+                say(f"note: {note}")
 
     def make_parts(self) -> list[Part]:
         """What the study wants, by its conditions.

@@ -67,6 +67,9 @@ class RunConfig:
     recipe: int = RECIPE
     order: int = 0
     """Number of the data order and dropout masks, where a study crosses them with the heads of the instances."""
+    lower_case: bool | None = None
+    """Whether text is lowercased and loses its accents; None: yes, unless an entry of the vocabulary has a capital letter, as in
+    the first release."""
 
     def __post_init__(self):
         for name in ("peak_learning_rate", "warmup", "end_learning_rate", "dropout", "weight_decay", "beta_1", "beta_2",
@@ -94,6 +97,7 @@ class RunConfig:
         _require(self.vary in ("head", "head,order"), "what varies", self.vary, "`head` or `head,order`")
         _require(self.vary == "head" or not self.order, "the data order", self.order,
                  "0 where it varies with the instances anyway")
+        _require(type(self.lower_case) in (bool, type(None)), "lowercasing", self.lower_case, "True, False or None")
         _require(self.dtype in ("float32", "bfloat16"), "the number format", self.dtype, "float32 or bfloat16")
 
     @functools.cached_property
@@ -122,7 +126,7 @@ class RunConfig:
         return cls(**fields)
 
 
-LATER: dict[str, object] = {"order": 0}
+LATER: dict[str, object] = {"order": 0, "lower_case": None}
 """Fields added after the first release with their defaults: at its default such a field is left out of the JSON, so that
 a knob added later moves no old hash."""
 

@@ -7,7 +7,7 @@ from common.studies.config import RunConfig
 from common.studies.names import show_value
 
 FLAGS = {"task": "--task", "data": "--glue-dir", "checkpoint": "--checkpoint", "batch_size": "--batch-sizes",
-         "peak_learning_rate": "--rates"}
+         "peak_learning_rate": "--rates", "lower_case": "--lower-case"}
 """Fields with a flag of their own, which says more than a value can."""
 FIELDS = {field.name: field for field in dataclasses.fields(RunConfig) if field.name not in (*FLAGS, "recipe")}
 """Fields that can be set, by name."""

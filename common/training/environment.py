@@ -77,8 +77,8 @@ def _revision() -> str | None:
 # -- the code that takes part in a number
 
 TAKES_PART = ("training/*.py", "inputs/*.py", "studies/config.py", "studies/tasks.py", "files.py")
-TAKES_NO_PART = ("training/artifacts.py", "training/classifier.py", "training/glue_server.py", "training/machine.py",
-                 "inputs/archives.py", "inputs/download.py")
+TAKES_NO_PART = ("training/artifacts.py", "training/classifier.py", "training/glue_server.py", "training/input_check.py",
+                 "training/machine.py", "training/saved_classifier.py", "inputs/archives.py", "inputs/download.py")
 """What is kept beside the numbers, how many runs a machine carries, and how files come here whose digests are checked."""
 
 

@@ -23,7 +23,7 @@ def write_predictions(classifier: Classifier, job, folder: Path) -> None:
       job: a `common.training.job.Job`, for the files of the task and the tokens' cache.
     """
     tests = load_tests(TASKS[job.config.task], job.data_folder, allow_other_rows=True)  # the command line has checked them
-    tokens = get_tokens(tests, job.checkpoint.vocab, job.config.max_length, job.cache)
+    tokens = get_tokens(tests, job.checkpoint.vocab, job.config.max_length, job.cache, job.config.lower_case)
     with new_folder(folder) as new:
         for name in tests.sets:
             logits = classifier.predict(tokens[name])

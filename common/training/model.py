@@ -6,57 +6,21 @@ schedule and the conversion of Google's checkpoints. What is added here computes
 encoder's layers without padding, and `common.training.optimizer` does AdamW's arithmetic in one pass over memory.
 """
 import re
-import tempfile
-from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 import tf_keras
 from official.nlp import optimization
 from official.nlp.modeling import layers, models, networks
-from official.nlp.tools import tf1_bert_checkpoint_converter_lib as converter
 
 from common import UserError
-from common.files import make_once, write_arrays
 from common.inputs.batches import seed_of
-from common.inputs.download import disk_errors_told
 from common.studies.config import RunConfig
 
 WORDS = "word_embeddings/embeddings"
 """Name of the word embedding table among the encoder's weights."""
 HEAD_DEVIATION = 0.02
 """Standard deviation of the head's initial weights (truncated normal), as in google-research/bert."""
-
-
-@disk_errors_told()
-def get_weights(checkpoint, cache: Path) -> dict[str, np.ndarray]:
-    """A checkpoint's encoder weights by the names that Model Garden's BertEncoderV2 gives them.
-
-    Converted once and cached by the checkpoint's digest.
-
-    Args:
-      checkpoint: a `common.inputs.checkpoint.Checkpoint`.
-
-    Raises:
-      UserError: the checkpoint is none of BERT.
-    """
-    path = cache / "weights" / f"{checkpoint.digest}.npz"
-    make_once(path, lambda: write_arrays(path, _convert(checkpoint)))
-    with np.load(path, allow_pickle=False) as arrays:
-        return dict(arrays)
-
-
-def _convert(checkpoint) -> dict[str, np.ndarray]:
-    with tempfile.TemporaryDirectory() as folder:
-        target = f"{folder}/converted"
-        try:
-            converter.convert(str(checkpoint.weights), target, checkpoint.config["num_attention_heads"],
-                              converter.BERT_V2_NAME_REPLACEMENTS, converter.BERT_V2_PERMUTATIONS, ["adam", "Adam"])
-        except (tf.errors.OpError, ValueError) as error:
-            raise UserError(f"the checkpoint {checkpoint.name} cannot be read ({str(error).splitlines()[0]}); "
-                            "give another with --checkpoint") from error
-        reader = tf.train.load_checkpoint(target)
-        return {name: reader.get_tensor(name) for name in sorted(reader.get_variable_to_shape_map())}
 
 
 def build_classifier(bert: dict, outputs: int, dropout: float, vocabulary: int | None = None) -> models.BertClassifier:
@@ -72,8 +36,6 @@ def build_classifier(bert: dict, outputs: int, dropout: float, vocabulary: int |
       A model from `input_word_ids`, `input_mask` and `input_type_ids`, int32 [rows, tokens] each, to logits
       float32 [rows, outputs].
     """
-    if bert.get("hidden_act", "gelu") != "gelu":
-        raise UserError(f"the checkpoint's activation {bert['hidden_act']!r} is not BERT's gelu; give another checkpoint")
     encoder = networks.BertEncoderV2(
         vocab_size=vocabulary or bert["vocab_size"], hidden_size=bert["hidden_size"],
         num_layers=bert["num_hidden_layers"], num_attention_heads=bert["num_attention_heads"],
@@ -101,7 +63,7 @@ def load_weights(model: models.BertClassifier, weights: dict[str, np.ndarray], w
     """
     wanted = {_encoder_name(variable): variable for variable in model.variables
               if head or variable.name.startswith("encoder/")}
-    given = {name: value for name, value in weights.items()
+    given = {name: value for name, value in weights.items()  # an older version kept the heads of pretraining in the cache
              if not re.match(r"cls/|bert/cls/|predictions/|global_step", name)}
     for name in wanted.keys() ^ given.keys():
         raise UserError(f"the checkpoint does not fit its bert_config.json: {name} is only in "

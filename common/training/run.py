@@ -9,7 +9,7 @@ from common.inputs.reading import load_glue
 from common.inputs.tokens import get_tokens
 from common.studies.config import RunConfig
 from common.studies.tasks import TASKS
-from common.training.classifier import take_classifier
+from common.training.classifier import Classifier
 from common.training.environment import environment_row, set_up_tensorflow
 from common.training.job import Job, Progress, RunResult
 from common.training.metrics import encode_predictions, score
@@ -37,7 +37,7 @@ def train_run(job: Job, report: Callable[[Progress], None] = lambda progress: No
     data = load_glue(task, job.data_folder, allow_other_rows=True)
     if data.digest != job.config.data:
         raise RuntimeError(f"the files in {job.data_folder} changed while the study ran")
-    tokens = get_tokens(data, job.checkpoint.vocab, job.config.max_length, job.cache)
+    tokens = get_tokens(data, job.checkpoint.vocab, job.config.max_length, job.cache, job.config.lower_case)
     rows = len(tokens["train"]) if job.config.limit_train is None else min(job.config.limit_train, len(tokens["train"]))
     training, validation = split(rows, job.config.validation, job.config.split_seed)
     from common.training.trainer import Trainer  # imports TensorFlow, which has to be set up before
@@ -62,7 +62,7 @@ def train_run(job: Job, report: Callable[[Progress], None] = lambda progress: No
     elif job.keep.anything:
         report(Progress(trainer.steps_done, trainer.steps_done, "keeping"))
         try:
-            job.keep.write(take_classifier(trainer, job, result.evaluations), job)
+            job.keep.write(Classifier.from_trainer(trainer, job, result.evaluations), job)
         except OSError as error:  # a full disk must not cost the numbers
             result.artifact_error = f"{error.filename or 'a file'} cannot be written ({error.strerror or error})"
     result.total_seconds += time.monotonic() - began

@@ -14,6 +14,7 @@ from common.training.job import Job
 from common.training.masks import Masks, find_dropouts
 from common.training.optimizer import start_optimizer
 from common.training.unpadded import classify
+from common.training.weights import get_weights
 
 
 class Trainer:
@@ -34,7 +35,7 @@ class Trainer:
         self._place = np.zeros(job.checkpoint.config["vocab_size"], np.int32)
         self._place[self.words] = np.arange(len(self.words))
         self.model = model.build_classifier(job.checkpoint.config, task.outputs, job.config.dropout, len(self.words))
-        model.load_weights(self.model, model.get_weights(job.checkpoint, job.cache), self.words)
+        model.load_weights(self.model, get_weights(job.checkpoint, job.cache), self.words)
         self._variables = self.model.trainable_variables
         self._dropouts = find_dropouts(self.model)
         inputs = [tf.TensorSpec([None, None], tf.int32)] * 3

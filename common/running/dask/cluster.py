@@ -18,7 +18,6 @@ from distributed.client import CancelledError, ClosedClientError
 from distributed.scheduler import KilledWorker
 from tqdm import tqdm
 
-from common.inputs.checkpoint import CHECKPOINT_FILES
 from common.inputs.layouts import where_files
 from common.running.dask.local import LocalWorkers
 from common.running.dask.members import ANSWER_SECONDS, Members, Worker
@@ -177,7 +176,7 @@ class DaskCluster(Executor):
         if key not in self._inputs:
             names = where_files(TASKS[job.config.task], job.data_folder, tests)
             self._inputs[key] = asyncio.create_task(asyncio.to_thread(
-                lambda: File.where_in(job.data_folder, names) + File.where_in(job.checkpoint.folder, CHECKPOINT_FILES)))
+                lambda: File.where_in(job.data_folder, names) + File.where_in(job.checkpoint.folder, job.checkpoint.files)))
         return await asyncio.shield(self._inputs[key])
 
 
