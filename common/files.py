@@ -1,6 +1,7 @@
 """Files and folders that appear whole or not at all, and the lock of an entry of the cache.
 
-A new file or folder is written under a hidden name, `.NAME.PROCESS-NUMBER.new`, and renamed once it is on disk.
+A new file or folder is written under a hidden name, `.NAME.PROCESS-NUMBER-SPACE.new`, and renamed once it is on disk. SPACE tells
+machines and containers apart that share a disk and count their processes independently.
 """
 import contextlib
 import errno
@@ -23,6 +24,8 @@ except ImportError:  # Windows
 
 LOCK_POLL_SECONDS = 0.05
 """How often a lock is tried again where the system cannot wait for it."""
+LEFTOVER_SECONDS = 86400
+"""Nobody takes longer to write a file or folder."""
 _NUMBERS = itertools.count()
 
 
@@ -112,16 +115,41 @@ def put_in_place(new: Path, path: Path) -> None:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Removes what processes left that were killed while they wrote `path`."""
+    """Removes what processes left that were killed while they wrote `path`.
+
+    Whether a process of another machine or container still lives cannot be seen from here: what it left goes when it is old.
+    """
     for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.new"):
-        process = leftover.name.split(".")[-2].partition("-")[0]
-        if process.isdigit() and not psutil.pid_exists(int(process)):
-            _remove(leftover)
+        process, _, rest = leftover.name.split(".")[-2].partition("-")
+        with contextlib.suppress(OSError):  # another process has removed it meanwhile
+            is_old = time.time() - leftover.stat().st_mtime > LEFTOVER_SECONDS
+            is_dead = rest.endswith(f"-{process_space()}") and not psutil.pid_exists(int(process))
+            if is_dead or is_old:
+                _remove(leftover)
+
+
+def boot_id() -> str:
+    """What differs after each start of this machine."""
+    path = Path("/proc/sys/kernel/random/boot_id")
+    return path.read_text().strip() if path.exists() else f"{psutil.boot_time():.0f}"
+
+
+def process_namespace() -> str:
+    """The number of this process's namespace of process numbers; empty where the system has none."""
+    try:
+        return os.readlink("/proc/self/ns/pid").strip("pid:[]")
+    except OSError:
+        return ""
+
+
+def process_space() -> str:
+    """Eight characters that name the processes whose numbers mean the same as here: those of this boot and namespace."""
+    return hashlib.sha256(f"{boot_id()} {process_namespace()}".encode()).hexdigest()[:8]
 
 
 def _hidden(path: Path) -> Path:
     remove_leftovers(path)
-    return path.with_name(f".{path.name}.{os.getpid()}-{next(_NUMBERS)}.new")
+    return path.with_name(f".{path.name}.{os.getpid()}-{next(_NUMBERS)}-{process_space()}.new")
 
 
 def _remove(path: Path) -> None:

@@ -26,6 +26,7 @@ import pytest
 import requests
 
 from common import UserError
+from common.files import process_space
 from common.inputs import download, glue
 from common.inputs.checkpoint import BERT_MINI, get_checkpoint
 from common.running import processes
@@ -644,7 +645,7 @@ def test_a_leftover_of_a_killed_process_does_no_harm(tmp_path, cache):
     folder = get_checkpoint(where, cache).folder
     dead = subprocess.Popen(["true"])
     dead.wait()
-    leftover = folder.rename(folder.with_name(f".{folder.name}.{dead.pid}-0.new"))
+    leftover = folder.rename(folder.with_name(f".{folder.name}.{dead.pid}-0-{process_space()}.new"))
     (leftover / "vocab.txt").write_bytes(b"half")
     assert get_checkpoint(where, cache).vocab.read_bytes() == CHECKPOINT["vocab.txt"]
     assert not leftover.exists()

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common.files import file_lock, make_once, new_file, new_folder, replace_file, write_arrays
+from common.files import file_lock, make_once, new_file, new_folder, process_space, replace_file, write_arrays
 
 ROOT = Path(__file__).parent.parent
 HOLD = """if True:
@@ -86,10 +86,15 @@ def test_what_a_killed_process_left_goes_with_the_next_writing(tmp_path, kind):
     assert start(code, tmp_path / "x").wait(20) == -9
     (left,) = os.listdir(tmp_path)
     assert left.startswith(".x.")
-    (tmp_path / f".x.{os.getpid()}-9999.new").touch()  # of a process that lives
+    others = [f".x.{os.getpid()}-9999-{process_space()}.new",  # of a process that lives,
+              ".x.999999-0-01234567.new", ".x.999999-0.new"]  # of one that cannot be seen from here, and of an older program
+    old = tmp_path / ".x.999999-1-01234567.new"
+    for path in (*(tmp_path / name for name in others), old):
+        path.touch()
+    os.utime(old, (0, 0))
     with new_folder(tmp_path / "x") if kind == "folder" else new_file(tmp_path / "x") as new:
         (new / "a" if kind == "folder" else new).write_text("whole")
-    assert sorted(os.listdir(tmp_path)) == [f".x.{os.getpid()}-9999.new", "x"]
+    assert sorted(os.listdir(tmp_path)) == sorted([*others, "x"])
 
 
 def test_arrays_can_be_read_by_every_user(tmp_path):

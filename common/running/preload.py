@@ -1,6 +1,6 @@
-"""What every worker process imports, imported once by the server they are forked from.
+"""What every worker process needs, imported once by the server that they are forked from.
 
-Importing TensorFlow starts no threads of its own that a fork would lose; its runtime is set up in the worker.
+Importing TensorFlow starts no threads, which a fork would lose. Its runtime is set up in the worker.
 """
 import os
 

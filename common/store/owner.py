@@ -6,6 +6,8 @@ from pathlib import Path
 
 import psutil
 
+from common.files import boot_id, process_namespace
+
 
 @dataclass(frozen=True)
 class Owner:
@@ -22,7 +24,7 @@ class Owner:
 
     @classmethod
     def of_this_process(cls) -> "Owner":
-        return cls(socket.gethostname(), _boot(), os.getpid(), _started("self"), _namespace())
+        return cls(socket.gethostname(), boot_id(), os.getpid(), _started("self"), process_namespace())
 
     @classmethod
     def parse(cls, text: str) -> "Owner":
@@ -40,18 +42,10 @@ class Owner:
         The process table tells at once about a process of the same host, boot and namespace. Everything else cannot be seen from
         here, or may be another machine of the same name: there only the end of the lease tells.
         """
-        here = (socket.gethostname(), _boot(), _namespace())
+        here = (socket.gethostname(), boot_id(), process_namespace())
         if (self.host, self.boot, self.namespace) != here or not _sees_processes():
             return lease_is_over
         return _started(str(self.process)) != self.started
-
-
-def _namespace() -> str:
-    """The number of this process's namespace of process numbers; empty where the system has none."""
-    try:
-        return os.readlink("/proc/self/ns/pid").strip("pid:[]")
-    except OSError:
-        return ""
 
 
 def _sees_processes() -> bool:
@@ -60,11 +54,6 @@ def _sees_processes() -> bool:
         return os.readlink("/proc/self") == str(os.getpid())
     except OSError:
         return True  # a system without /proc
-
-
-def _boot() -> str:
-    path = Path("/proc/sys/kernel/random/boot_id")
-    return path.read_text().strip() if path.exists() else f"{psutil.boot_time():.0f}"
 
 
 def _started(process: str) -> str:

@@ -73,7 +73,7 @@ runs = sa.Table(
     Column("id", Integer, primary_key=True),
     Column("config", String(64), ForeignKey("configs.hash"), nullable=False), Column("instance", Integer, nullable=False),
     Column("status", Text, nullable=False, server_default="pending"),
-    Column("owner", Text, comment="host, boot, process and its start: who trains it"),
+    Column("owner", Text, comment="host, boot, process namespace, process and its start: who trains it"),
     Column("heartbeat", Integer, comment="seconds since 1970 by the database's clock"),
     Column("attempt", Integer, nullable=False, server_default="0"),
     Column("started_at", Text), Column("finished_at", Text),

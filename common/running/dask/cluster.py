@@ -1,7 +1,7 @@
-"""An executor that has runs trained on the workers of a Dask cluster, in the place of `common.running.processes.FreshProcesses`.
+"""An executor that trains runs on the workers of a Dask cluster, in place of `common.running.processes.FreshProcesses`.
 
-Dask carries the messages and knows which workers there are; which worker trains what is decided here, because workers come and go
-and a run that is lost with one of them has to begin again on another. A coroutine lives for each run, all in one thread.
+Dask carries the messages and knows the workers. This module decides which worker trains which run, because workers come and go,
+and a run that is lost with its worker starts again on another. Each run is a coroutine; all of them share one thread.
 """
 import asyncio
 import concurrent.futures
@@ -28,7 +28,7 @@ from common.studies.tasks import TASKS
 from common.training.job import Job, Progress, RunResult
 
 MAX_LOSSES = 3
-"""A run with which this many workers were lost has failed."""
+"""A run has failed when this many workers were lost while they trained it."""
 PIECE = 4 << 20
 """Bytes of a file in one message."""
 
@@ -90,7 +90,7 @@ class DaskCluster(Executor):
         self.kill()
 
     def kill(self) -> None:
-        """Lets go of all runs, which ends them on their workers, and of the cluster."""
+        """Cancels all runs, which ends them on their workers, and disconnects from the cluster."""
         if self._thread.is_alive():
             for life in list(self._lives):
                 life.cancel()
@@ -117,7 +117,7 @@ class DaskCluster(Executor):
             self.on_report(self._jobs[digest, instance], Progress(*progress))
 
     async def _live(self, function: Callable, job: Job) -> RunResult:
-        """The life of a run: on one worker after the other, until one of them has trained it."""
+        """Trains a run, on another worker after each one that is lost."""
         files = await self._list_inputs(job)
         self._jobs[job.config.hash, job.instance] = job
         losses = 0
@@ -138,7 +138,7 @@ class DaskCluster(Executor):
                           "lack of memory")
 
     async def _train(self, worker: Worker, function: Callable, job: Job, files: tuple[File, ...]) -> Answer | None:
-        """Has a worker train a run, after it was given what it lacks; None if it is lost or cannot do it."""
+        """Trains a run on a worker, after sending it the input that it lacks; None if the worker is lost or cannot train."""
         while True:
             try:
                 answer = await self._members.client.submit(
@@ -161,7 +161,7 @@ class DaskCluster(Executor):
                 return None
 
     async def _send(self, worker: Worker, files: list[File]) -> None:
-        """Sends files in pieces; to one worker after the other, since the next may share a disk with this one."""
+        """Sends files in pieces, to one worker at a time, since the next may share a disk with it."""
         async with self._sending:
             for file in await self._members.ask(worker, where_missing, files):
                 with open(file.folder / file.name, "rb") as content:
@@ -193,7 +193,7 @@ def _unpack_and_call() -> Callable[[bytes], Answer]:
 
 
 async def _until_gone(worker: Worker, training) -> Answer | None:
-    """What comes of a training; None if its worker is gone first."""
+    """The answer of a training run; None if its worker is lost first."""
     training, gone = asyncio.create_task(training), asyncio.create_task(worker.gone.wait())
     try:
         await asyncio.wait({training, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -205,7 +205,7 @@ async def _until_gone(worker: Worker, training) -> Answer | None:
 
 
 def _conclude(job: Job, answer: Answer) -> RunResult:
-    """The result of a run, once what is kept beside its numbers is in its place here."""
+    """The result of a run, after its artifacts were written here."""
     if answer.error is not None:
         raise answer.error
     try:

@@ -1,4 +1,4 @@
-"""A Dask scheduler and workers on this machine, which end with the process that started them, however that ends."""
+"""A Dask scheduler and workers on this machine, which end with the process that started them, even if that is killed."""
 import contextlib
 import logging
 import os
@@ -53,7 +53,7 @@ class LocalWorkers:
 
 
 def serve(number: int, threads: int) -> None:
-    """The life of the scheduler's process: it says its address, and ends when nobody is left at the other end of stdin."""
+    """Runs in the scheduler's process: prints its address, and ends when the other end of stdin is closed."""
     from distributed import LocalCluster
 
     with LocalCluster(n_workers=number, threads_per_worker=threads, memory_limit=None, dashboard_address=":0",

@@ -1,4 +1,4 @@
-"""Who belongs to a Dask cluster: the way to its scheduler, and the workers that come and go."""
+"""The members of a Dask cluster: the connection to its scheduler, and workers that come and go."""
 import asyncio
 import contextlib
 import json
@@ -17,11 +17,11 @@ from common.running.executor import NoWorkers
 from common.training.environment import software
 
 CONNECT_SECONDS = 10
-"""A scheduler that does not answer in this time when a study begins is not there."""
+"""How long a study that begins waits for its scheduler."""
 PATIENCE = 300
-"""Seconds without a worker, or without the scheduler that was there, before the study is given up."""
+"""Seconds without a usable worker, or without the scheduler, after which the study stops."""
 ANSWER_SECONDS = 60
-"""A worker that does not answer for so long is asked again, if it is still there."""
+"""How long a worker may take to answer."""
 
 
 class Worker:
@@ -31,25 +31,25 @@ class Worker:
         self.address, self.host = address, ""
         self.places = self.busy = 0
         self.resources: dict[str, int] | None = None
-        """What a run takes of the worker's declared resources."""
+        """What a run uses of the worker's declared resources."""
         self.met = False
-        """Has said what it is."""
+        """Whether it has described itself."""
         self.gone = asyncio.Event()
         self.died = False
-        """Gone while its scheduler was there."""
+        """Whether it went while its scheduler was there."""
 
     def __str__(self) -> str:
         return f"the worker {self.address}" + (f" on {self.host}" if self.host else "")
 
 
 class Members:
-    """The scheduler and the workers of a cluster; to be used in one event loop.
+    """The scheduler and the workers of a cluster, used in one event loop.
 
     Args:
       address: tcp://HOST:PORT of the scheduler, or the file that it wrote.
       threads: threads of each run.
-      topic: the name of the events that are heard, and `hear` what is called with each.
-      say: called with what the user should know.
+      topic: the name of the events to subscribe to; `hear` is called with each.
+      say: called with lines for the user.
     """
 
     def __init__(self, address: str, threads: int, topic: str, hear: Callable, say: Callable[[str], None]):
@@ -59,7 +59,7 @@ class Members:
         self._failure: NoWorkers | None = None
         self._watcher: asyncio.Task | None = None
         self.client: Client | None = None
-        for name in ("distributed", "distributed.client", "tornado"):  # what the user should know is said here, in one line
+        for name in ("distributed", "distributed.client", "tornado"):  # this class tells the user in one line
             logging.getLogger(name).setLevel(logging.CRITICAL)
         warnings.simplefilter("ignore", VersionMismatchWarning)
 
@@ -80,7 +80,7 @@ class Members:
             await self._wait_for(self.places)
 
     async def close(self) -> None:
-        """Lets go of the cluster, which ends on the workers all that this client has begun there."""
+        """Disconnects from the cluster, which ends all that this client has started on the workers."""
         if self._watcher:
             self._watcher.cancel()
         if self.client:
@@ -92,15 +92,15 @@ class Members:
         return sum(worker.places for worker in list(self._workers.values()))
 
     async def take_place(self) -> Worker:
-        """The worker with the most free places, once one has a free place; the caller counts itself in `busy`.
+        """Waits for a free place; returns the worker with the most of them. The caller adds itself to `busy`.
 
         Raises:
-          NoWorkers: there is none, and none will be waited for.
+          NoWorkers: there is none, and waiting is over.
         """
         return await self._wait_for(self._find_free)
 
     async def ask(self, worker: Worker, function, *arguments):
-        """What a function returns on a worker, at once and beside its runs; what it raises there is raised here.
+        """Calls a function on a worker at once, beside its runs. What it raises there is raised here.
 
         Raises:
           OSError: the worker is gone, or does not answer.
@@ -112,13 +112,13 @@ class Members:
         return answer
 
     def refuse(self, worker: Worker, why: str) -> None:
-        """Uses a worker no more."""
+        """Stops using a worker."""
         worker.places, worker.met = 0, True
         self._say(f"{worker} is not used: {why}")
         self.tell_change()
 
     def tell_change(self) -> None:
-        """Wakes up who waits for a place."""
+        """Wakes those that wait for a place."""
         self._changed.set()
         self._changed = asyncio.Event()
 
@@ -134,13 +134,13 @@ class Members:
         return found
 
     async def _connect(self, patience: float) -> None:
-        """Connects within this many seconds; a scheduler that was started again may have another address in its file."""
+        """Connects within this many seconds. A scheduler that was restarted may have another address in its file."""
         until = time.monotonic() + patience
         while True:
             try:
                 address = self._address if "://" in self._address else json.loads(Path(self._address).read_text())["address"]
                 self.client = await Client(address, asynchronous=True, set_as_default=False, timeout=min(5, patience))
-                self.client._timeout = 0  # else it would connect again by itself, without saying that all was lost
+                self.client._timeout = 0  # else it would reconnect by itself, without saying that all runs were lost
                 self.client.subscribe_topic(self._topic, self._hear)
                 return
             except (OSError, ValueError, KeyError, TypeError) as error:
@@ -150,7 +150,7 @@ class Members:
                 await asyncio.sleep(0.5)
 
     async def _watch(self) -> None:
-        """Follows the workers as they come and go, and the scheduler; gives the study up when one of them stays away."""
+        """Follows workers and scheduler as they come and go; stops the study when there has been none for too long."""
         seen = time.monotonic()
         try:
             while True:
@@ -172,7 +172,7 @@ class Members:
             self.tell_change()
 
     def _compare(self, present: dict[str, int]) -> None:
-        """Takes leave of workers that are no longer there, and meets those that are new."""
+        """Drops workers that are gone, and asks new ones what they are."""
         for address in self._workers.keys() - present.keys():
             self._lose(self._workers[address], died=True)
         for address in present.keys() - self._workers.keys():
@@ -180,7 +180,7 @@ class Members:
             worker.meeting = asyncio.create_task(self._meet(worker))
 
     async def _come_back(self) -> None:
-        """Waits for a scheduler that is gone; what was at work on its workers is lost with it."""
+        """Waits for the scheduler to return. Runs on its workers are lost."""
         self._say(f"the scheduler {self._address} does not answer; waiting for it, for {PATIENCE} seconds at most")
         self._lose_all()
         await self._connect(PATIENCE)
@@ -197,7 +197,7 @@ class Members:
         self.tell_change()
 
     async def _meet(self, worker: Worker) -> None:
-        """Asks a new worker what it is; one that would compute something else than this machine is not used."""
+        """Asks a new worker what it is. One whose code or packages differ from those here is not used."""
         try:
             about = await self.ask(worker, describe, self._threads)
         except OSError:
@@ -206,14 +206,14 @@ class Members:
         except Exception as error:
             module = re.search("No module named '([^']+)'", str(error))
             self.refuse(worker, f"it has no {module[1]}: start it in the folder of this program, or with that in PYTHONPATH, "
-                                "and with the packages of requirements.lock" if module else str(error))
+                                "and with the packages of requirements-all.lock" if module else str(error))
             return
         worker.host = about["host"]
         differing = [f"{name} {about['software'].get(name)} (here {value})" for name, value in software().items()
                      if about["software"].get(name) != value]
         if differing:
             self.refuse(worker, f"it has {', '.join(differing)}: give it the same copy of this program and the packages of "
-                                "requirements.lock, and start it again")
+                                "requirements-all.lock, and start it again")
             return
         worker.resources = {RESOURCE: 1} if about["declared"] else None
         worker.places, worker.met = about["places"], True

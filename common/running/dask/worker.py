@@ -1,7 +1,7 @@
 """What a Dask worker does for a study: it says what it is, takes input files, and trains each run in a fresh process.
 
-It needs this program and the packages of requirements.lock, but neither the store nor the driver's files: what it lacks of the
-input comes from the driver, in pieces, and is used once its SHA-256 fits.
+It needs this program and the packages of requirements-all.lock, but neither the store nor the driver's files. The driver sends
+the input that it lacks, in pieces, and a file is used when its SHA-256 fits.
 """
 import dataclasses
 import functools
@@ -29,7 +29,7 @@ from common.training.machine import runs_at_a_time
 RESOURCE = "RUN"
 """`dask worker --resources RUN=2` declares how many runs at a time a worker takes."""
 POLL_SECONDS = 0.2
-"""A run whose driver has gone ends about so much later."""
+"""A run ends about this long after its driver."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Answer:
 
 
 def describe(threads: int, dask_worker=None) -> dict:
-    """What a driver has to know of this worker.
+    """What a driver needs to know about this worker.
 
     Args:
       threads: threads of each run.
@@ -138,7 +138,7 @@ def receive(file: File, sender: str, offset: int, piece: bytes) -> None:
 
 
 def train(function: Callable, job: Job, files: tuple[File, ...], topic: str) -> Answer:
-    """Trains a run in a fresh process, unless files are missing; ends it when its driver, or this worker, is about to go.
+    """Trains a run in a fresh process unless files are missing; ends it when its driver or this worker ends.
 
     Args:
       function: called with the job, its paths those of this machine, and a function that takes its progress.
