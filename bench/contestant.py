@@ -1,8 +1,8 @@
-"""What every contestant of speed.py does: answer orders, one line of JSON each, until there are no more.
+"""What the contestants of speed.py share: they answer orders, one line of JSON each, until there are no more.
 
-An order names a batch size, the rows to warm up on, the rows to train on and the rows to evaluate; the answer gives the
-seconds of both. The input, made by speed.py, is a folder with bert_config.json, input.json and rows.npz (`Tokens` of the
-training and the dev set).
+An order names a batch size, the rows to warm up on, the rows to train on and the rows to evaluate; the answer has the seconds of
+training and of evaluation. The input, made by speed.py, is a folder with bert_config.json, input.json and rows.npz (`Tokens` of
+the training and the dev set).
 """
 import json
 import os
@@ -17,7 +17,7 @@ LEARNING_RATE = 2e-5
 
 
 class Rows:
-    """The encoded rows of one set: int32 ids laid end to end, where each row starts, length of its first segment, label."""
+    """The encoded rows of one set: concatenated int32 ids, where each row starts, length of its first segment, label."""
 
     def __init__(self, folder: Path, name: str):
         with np.load(folder / "rows.npz", allow_pickle=False) as arrays:

@@ -2,8 +2,8 @@
 
     python bench/costs.py
 
-Everything is made by the script itself: a copy of the program is set up anew (from the package index, with an empty cache),
-stores are filled with made-up runs, and fifty runs of the demo's sample are watched.
+The script needs nothing else: it sets up a copy of the program (from the package index, with an empty cache), fills stores with
+made-up runs, and watches the memory of fifty runs of the demo's sample.
 """
 import argparse
 import itertools
@@ -50,7 +50,7 @@ def main() -> int:
 
 
 def measure_set_up(folder: Path) -> list[list[str]]:
-    """Seconds of the first `make .venv/ready` and what lies on the disk afterwards."""
+    """Seconds of the first `make .venv/ready`, and the disk space that it takes."""
     copy = folder / "program"
     copy.mkdir()
     for name in ("Makefile", "pyproject.toml", "requirements.lock"):
@@ -100,7 +100,7 @@ def time_queries(folder: Path, repeats: int) -> list[list[str]]:
 
 
 def fill_store(path: Path, count: int) -> None:
-    """A store of so many finished runs: five batch sizes by five rates, twenty points of a curve a run."""
+    """Fills a store with finished runs: five batch sizes by five rates, a curve of twenty points for each run."""
     import stand_in
 
     from common.store.owner import Owner
@@ -130,7 +130,7 @@ def fill_store(path: Path, count: int) -> None:
 
 
 def watch_memory(folder: Path, runs: int) -> list[list[str]]:
-    """Largest memory of every worker, and that of the driver, over so many runs of the demo, one at a time."""
+    """Peak memory of every worker, and that of the driver, over runs of the demo, one at a time."""
     command = [sys.executable, str(ROOT / "exp_bs_mrpc.py"), "--demo", "--batch-sizes", "64", "--epochs", "1", "--workers", "1",
                "--instances", str(runs)]
     began = time.perf_counter()
@@ -164,7 +164,7 @@ def _children(pid: int) -> list:
 
 
 def _memory(process) -> int:
-    """Resident bytes of a process, those that it shares with others counted in; 0 once it has ended."""
+    """Resident bytes of a process, including shared ones; 0 once it has ended."""
     try:
         return process.memory_info().rss
     except psutil.NoSuchProcess:

@@ -2,8 +2,8 @@
 
     python bench/growth.py --checkpoint FILE --glue-dir FOLDER
 
-One thread a worker; rows of exactly the length asked for, made of MRPC's words. Each point is the median of the repeats, each
-of which is the median of its steps; the orders are interleaved.
+One thread for each worker; every row has exactly the length asked for and is made of MRPC's words. Each point is the median over
+repeats of the median step; the measurements are interleaved.
 """
 import argparse
 import json
@@ -16,7 +16,7 @@ from speed import HERE, Contestant, write_input
 
 LENGTHS, BATCH_SIZES = (16, 32, 64, 128), (2, 8, 32, 128)
 TOKENS = 10_000
-"""About so many tokens are trained for each point and repeat."""
+"""Tokens trained for each point and repeat, roughly."""
 
 
 def main() -> int:

@@ -2,8 +2,8 @@
 
     python bench/scaling.py --checkpoint FILE --glue-dir FOLDER
 
-The same runs of MRPC, one thread each, by one and by two workers, local processes and Dask's on this machine: the whole command
-from its start to its end, all of them in turn, each into a new store. A first call fills the cache and is not counted.
+Trains the same runs of MRPC, one thread each, with one and with two workers, as local processes and as Dask's on this machine.
+It times the whole command, all of them in turn, each into a new store. A first call fills the cache and is not counted.
 """
 import argparse
 import os
@@ -45,7 +45,7 @@ def main() -> int:
 
 
 def run_study(folder: Path, options, runs: int, how: list[str]) -> float:
-    """Seconds of a study of so many runs, from nothing to all of them in a store of its own."""
+    """Seconds of a study of so many runs, with a new store."""
     store = folder / "results.db"
     store.unlink(missing_ok=True)
     command = [sys.executable, str(ROOT / "exp_bs_mrpc.py"), "--checkpoint", options.checkpoint, "--glue-dir", options.glue_dir,

@@ -2,11 +2,10 @@
 
     python bench/scheduling.py
 
-Everything but the training is the program itself: command line, planning, driver, outbox, and the store on SQLite and on a
-PostgreSQL server that is started here and waits for its disk, as both do by default. 500 configurations of the demo's MRPC, 20
-instances of each. Once the runs take no time, which shows how many are recorded a second; once they take six seconds on
-average, a tenth of a minute, which asks ten times as much of driver and store as runs of a minute would. At the end two drivers
-share one grid.
+Everything but the training is the program itself: command line, planning, driver, outbox, and the store in SQLite and in a
+PostgreSQL server that is started here; both wait for the disk, as is their default. 500 configurations of the demo's MRPC, 20
+instances of each. First the runs take no time, which shows how many are recorded a second; then they take six seconds on
+average, a tenth of a minute, which is ten times the load of one-minute runs. At the end two drivers share one grid.
 """
 import argparse
 import contextlib
@@ -86,7 +85,7 @@ class Study:
 
 @contextlib.contextmanager
 def postgresql():
-    """A server that waits until what it has committed is on disk."""
+    """A server that waits for the disk at every commit."""
     import postgres_server
 
     programs = postgres_server.find_programs()
@@ -102,14 +101,14 @@ def postgresql():
 
 
 def new_store(study: Study, kind: str, server) -> str:
-    """The address of a store that is not there yet."""
+    """The address of a new store."""
     if kind == "SQLite":
         return str(study.folder / f"store-{study.calls}.db")
     return server.new_place().replace(f":{os.environ['PGPASSWORD']}@", "@")
 
 
 def measure(study: Study, kind: str, server) -> dict:
-    """Seconds of the calls of a study from its plan to a call with nothing left to do, and what the workers did meanwhile."""
+    """Seconds of a study's calls, from its plan to a call with nothing left to do, and how busy the workers were."""
     workers = ("--workers", str(study.options.workers))
     db = new_store(study, kind, server)
     found = {"dry run, nothing there": study.call(db, 0, "--dry-run")["seconds"]}
@@ -127,7 +126,7 @@ def measure(study: Study, kind: str, server) -> dict:
 def describe_work(notes: dict, workers: int) -> dict:
     """Share of their time that workers were busy while there was more to train than workers; heartbeats."""
     begins, ends = ([run[number] for run in notes["runs"]] for number in (2, 3))
-    first, last = min(begins), max(begins)  # later ones find no work, which no driver can mend
+    first, last = min(begins), max(begins)  # after that there is too little work for all workers
     busy = sum(min(end, last) - begin for *_, begin, end in notes["runs"])
     return {"busy": busy / (workers * (last - first)), "runs a second while busy": len(begins) / (last - first),
             "from the first to the last run": max(ends) - first, "recorded after the last run": notes["ended"] - max(ends),

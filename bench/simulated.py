@@ -1,8 +1,8 @@
-"""The batch-size study with training replaced by a wait, for bench/scheduling.py: all else is the program itself.
+"""The batch-size study with a wait instead of training, for bench/scheduling.py; everything else is the program itself.
 
     python bench/simulated.py SECONDS NOTES.json [arguments of exp_bs_mrpc.py]
 
-A run takes SECONDS on average, between half and one and a half of it. NOTES.json gets what was simulated and when.
+A run takes between 0.5 and 1.5 times SECONDS. NOTES.json lists the simulated runs and their times.
 """
 import json
 import random
@@ -33,7 +33,7 @@ lock = threading.Lock()
 
 
 class Simulated(processes.FreshProcesses):
-    """Waits where a process would train."""
+    """Waits instead of training in a process."""
 
     def _run(self, function, job):
         from common.training.job import RunResult
