@@ -24,7 +24,7 @@ from common.running.retraining import retrain
 from common.studies.config import RunConfig
 from common.studies.names import name_folder
 from common.studies.tasks import TASKS
-from common.training.artifacts import Keep
+from common.training.artifacts import ArtifactFolders
 from common.training.classifier import load_classifier
 from common.training.job import Job
 from common.training.run import train_run
@@ -50,18 +50,18 @@ def processes():
         yield executor
 
 
-def make_job(sample, task="MRPC", keep=None, **settings):
+def make_job(sample, task="MRPC", artifacts=None, **settings):
     checkpoint = get_checkpoint(str(sample / "checkpoint" / "demo_L-2_H-64_A-2.zip"), sample / "cache")
     data = load_glue(TASKS[task], sample / task, allow_other_rows=True)
     config = RunConfig(**{"task": task, "data": data.digest, "checkpoint": checkpoint.digest, "batch_size": 8,
                           "peak_learning_rate": 1e-3, "epochs": 1} | settings)
-    return Job(config, 1, checkpoint, sample / task, sample / "cache", 1, keep)
+    return Job(config, 1, checkpoint, sample / task, sample / "cache", 1, artifacts or ArtifactFolders())
 
 
 @pytest.fixture(scope="module")
 def kept(processes, sample):
     """A run of MRPC whose classifier is kept: (job, result, folder of the classifier)."""
-    job = make_job(sample, keep=Keep(models=sample / "models"))
+    job = make_job(sample, artifacts=ArtifactFolders(models=sample / "models"))
     result = processes.submit(train_run, job).result()
     return job, result, sample / "models" / name_folder(job.config, 1)
 
@@ -104,19 +104,19 @@ def test_the_line_of_the_readme_in_a_program_of_its_own(kept):
 
 def test_training_again_gives_the_same_weights(processes, kept, sample):
     job, result, folder = kept
-    again = dataclasses.replace(job, keep=Keep(models=sample / "again"))
-    assert again.keep.lacks(job.config, 1) and not job.keep.lacks(job.config, 1)
+    again = dataclasses.replace(job, artifacts=ArtifactFolders(models=sample / "again"))
+    assert again.artifacts.is_incomplete(job.config, 1) and not job.artifacts.is_incomplete(job.config, 1)
     assert processes.submit(retrain, again).result().evaluations == result.evaluations
     for name in PARTS:
         assert (sample / "again" / folder.name / name).read_bytes() == (folder / name).read_bytes()
 
 
 def test_a_regression_and_a_task_of_single_texts(processes, sample, tf):
-    jobs = [make_job(sample, task, Keep(models=sample / "models"), epochs=2, dtype=dtype)
+    jobs = [make_job(sample, task, ArtifactFolders(models=sample / "models"), epochs=2, dtype=dtype)
             for task, dtype in (("STS-B", "float32"), ("SST-2", "bfloat16"))]
     for future in [processes.submit(train_run, job) for job in jobs]:
         future.result()
-    score, label = [load_classifier(job.keep.models / name_folder(job.config, 1)) for job in jobs]
+    score, label = [load_classifier(job.artifacts.models / name_folder(job.config, 1)) for job in jobs]
     (answer,) = score([("a ship", "a ship")])
     assert isinstance(answer, float) and score.labels is None
     assert label(["a trader sold the house and it was charming .",
@@ -127,13 +127,14 @@ def test_a_regression_and_a_task_of_single_texts(processes, sample, tf):
 
 def test_a_folder_that_cannot_be_written_does_not_cost_the_numbers(processes, sample):
     (sample / "file").write_text("no folder")
-    result = processes.submit(train_run, make_job(sample, keep=Keep(models=sample / "file"), limit_train=40)).result()
+    job = make_job(sample, artifacts=ArtifactFolders(models=sample / "file"), limit_train=40)
+    result = processes.submit(train_run, job).result()
     assert len(result.evaluations) == 1
     assert result.artifact_error.startswith(f"{sample}/file") and "cannot be written (" in result.artifact_error
 
 
 def test_a_run_that_diverges_keeps_nothing(processes, sample):
-    job = make_job(sample, keep=Keep(models=sample / "diverged"), peak_learning_rate=1e30, clip_norm=1e30)
+    job = make_job(sample, artifacts=ArtifactFolders(models=sample / "diverged"), peak_learning_rate=1e30, clip_norm=1e30)
     assert processes.submit(train_run, job).result().diverged
     assert not (sample / "diverged").exists()
 

@@ -9,7 +9,7 @@ from common.running.outbox import Outbox
 from common.running.planning import find_needs
 from common.running.retraining import RetrainingStore, find_missing_artifacts
 from common.studies.names import name_folder
-from common.training.artifacts import Keep
+from common.training.artifacts import ArtifactFolders
 
 
 def drive(retraining, needs, train):
@@ -24,14 +24,14 @@ def test_what_is_asked_for_and_not_there_is_found(store, config, owner, tmp_path
     plan(store, [config], 4)
     for instance, result in enumerate((make_result(), make_result(), make_result(diverged=True, evaluations=[]))):
         store.record(store.find_claim(config, instance, owner), owner, result)
-    keep = Keep(models=tmp_path / "models")
+    artifacts = ArtifactFolders(models=tmp_path / "models")
     (tmp_path / "models" / name_folder(config, 0)).mkdir(parents=True)
     needs = find_needs(store, [config], 4)
-    assert [need.missing for need in find_missing_artifacts(keep, store, needs)] == [[1]]
+    assert [need.missing for need in find_missing_artifacts(artifacts, store, needs)] == [[1]]
     assert needs[0].missing == [3]
-    assert find_missing_artifacts(keep, store, needs, [(config, 1, OSError("disk is full"))]) == []
-    assert find_missing_artifacts(Keep(), store, needs) == []
-    assert find_missing_artifacts(keep, None, needs) == []
+    assert find_missing_artifacts(artifacts, store, needs, [(config, 1, OSError("disk is full"))]) == []
+    assert find_missing_artifacts(ArtifactFolders(), store, needs) == []
+    assert find_missing_artifacts(artifacts, None, needs) == []
 
 
 def test_training_again_writes_nothing_and_tells_of_other_scores(store, config, owner):

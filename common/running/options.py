@@ -4,7 +4,7 @@ from functools import cached_property
 from pathlib import Path
 
 from common import UserError
-from common.training.artifacts import Keep
+from common.training.artifacts import ArtifactFolders
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,9 +48,10 @@ class RunOptions:
     """Stop at the first run that fails."""
 
     @property
-    def keep(self) -> Keep:
-        """The files that are kept of every run."""
-        return Keep(*(folder and Path(folder).expanduser().absolute() for folder in (self.save_models, self.predict_test)))
+    def artifacts(self) -> ArtifactFolders:
+        """Where the files of every run go."""
+        return ArtifactFolders(*(folder and Path(folder).expanduser().absolute()
+                                 for folder in (self.save_models, self.predict_test)))
 
     @cached_property
     def cache_folder(self) -> Path:

@@ -13,7 +13,7 @@ from common.store.owner import Owner
 from common.store.store import Claim, Store
 from common.studies.config import RunConfig
 from common.studies.names import name_folder
-from common.training.artifacts import Keep
+from common.training.artifacts import ArtifactFolders
 from common.training.job import Job, Progress, RunResult
 
 
@@ -27,20 +27,21 @@ class ScoreDifference(NamedTuple):
     stored: float | None
 
 
-def find_missing_artifacts(keep: Keep, store: Store | None, needs: list[Need], failures: Sequence[Failure] = ()) -> list[Need]:
-    """The recorded runs of which a file that is to be kept is missing; diverged ones have nothing to keep.
+def find_missing_artifacts(artifacts: ArtifactFolders, store: Store | None, needs: list[Need],
+                           failures: Sequence[Failure] = ()) -> list[Need]:
+    """The recorded runs of which wanted files are missing; diverged ones have none.
 
     Args:
       failures: runs that are left out, since they have failed in this call.
     """
-    if not keep.anything or store is None:
+    if not artifacts.wanted or store is None:
         return []
     failed = {(config, number) for config, number, _ in failures}
     found, states = [], store.where_states([need.config for need in needs])
     for need in needs:
         done = {number for number, run in states[need.config].items() if run.status == "done"}
         lacking = [number for number in need.wanted if number in done and (need.config, number) not in failed
-                   and keep.lacks(need.config, number)]
+                   and artifacts.is_incomplete(need.config, number)]
         found.append(dataclasses.replace(need, missing=lacking, given_up=[]))
     return [need for need in found if need.missing]
 
@@ -99,10 +100,10 @@ def retrain(job: Job, report: Callable[[Progress], None] = lambda progress: None
     from common.training.environment import set_up_tensorflow
     from common.training.run import train_run
 
-    model = job.keep.models and job.keep.models / name_folder(job.config, job.instance)
+    model = job.artifacts.models and job.artifacts.models / name_folder(job.config, job.instance)
     if not model or not model.is_dir():
         return train_run(job, report)
     began = time.monotonic()
     set_up_tensorflow(job.threads)
-    dataclasses.replace(job.keep, models=None).write(load_classifier(model), job)
+    dataclasses.replace(job.artifacts, models=None).write(load_classifier(model), job)
     return RunResult({}, total_seconds=time.monotonic() - began)

@@ -50,7 +50,7 @@ def run_study(study: Study, **options) -> "Outcome":
       UserError: something that the user must fix (an option, a file, a download, the store).
     """
     chosen = make_options(**options)
-    chosen.keep.make_folders()
+    chosen.artifacts.create()
     return StudyRun.load(study, chosen).train()
 
 
@@ -194,7 +194,7 @@ class StudyRun:
           UserError: it cannot.
         """
         needs = [need for part in parts for need in find_needs(store, part.configs, part.instances, self.options.retry_failed)]
-        if count_missing(needs) or find_missing_artifacts(self.options.keep, store, needs):
+        if count_missing(needs) or find_missing_artifacts(self.options.artifacts, store, needs):
             for note in self.inputs.notes:
                 say(f"note: {note}")
 
@@ -237,7 +237,7 @@ class StudyRun:
 
     def _make_missing_files(self, store: Store, outcome: Outcome) -> None:
         """Trains recorded runs again where a file that is to be kept of them is missing."""
-        outcome.retrained = find_missing_artifacts(self.options.keep, store, outcome.needs, outcome.failures)
+        outcome.retrained = find_missing_artifacts(self.options.artifacts, store, outcome.needs, outcome.failures)
         unchanged = RetrainingStore(store)
         outcome.failures += self._drive(unchanged, unchanged, outcome.retrained, retrain)
         outcome.differences = unchanged.differences
@@ -279,7 +279,7 @@ class StudyRun:
 
     def _make_job(self, config: RunConfig, instance: int) -> Job:
         return Job(config, instance, self.inputs.checkpoint, self.inputs.folders[config.task], self.options.cache_folder,
-                   self.options.threads, self.options.keep, keep_predictions=self.options.predictions)
+                   self.options.threads, self.options.artifacts, keep_predictions=self.options.predictions)
 
 
 def _plan(study: Study, options: RunOptions, store: Store | None) -> Plan:
@@ -288,7 +288,7 @@ def _plan(study: Study, options: RunOptions, store: Store | None) -> Plan:
     parts = run.make_parts()
     best = choose_best(store, parts, study.instances)
     needs = merge_needs([need for part in parts + best for need in run.find_needs(store, part)])
-    return Plan(needs, find_missing_artifacts(options.keep, store, needs), _find_searches(parts, best, study.instances),
+    return Plan(needs, find_missing_artifacts(options.artifacts, store, needs), _find_searches(parts, best, study.instances),
                 options.count_workers(), run.inputs.checkpoint.digest, run.inputs.errors,
                 str(expected) if expected.missing else "", store.count_finished([part.name for part in parts]) if store else {})
 

@@ -1,8 +1,8 @@
-"""What is kept of a run beside its numbers: the fine-tuned classifier, and its predictions for the GLUE server.
+"""Files of a run beside its numbers: the fine-tuned classifier, and its predictions for the GLUE server.
 
-Both are folders named after the run, written by the worker that trained it. What is asked for and not there is made, also
-where the run is in the store already: from its kept classifier, else by training again, which gives the same classifier,
-because training is deterministic.
+Both are folders named after the run, written by the worker that trained it. A folder that is asked for and missing is made, also
+if the run is in the store already: from its saved classifier, else by training again, which gives the same classifier, because
+training is deterministic.
 """
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,25 +15,25 @@ from common.studies.tasks import TASKS
 
 
 @dataclass(frozen=True)
-class Keep:
-    """What to keep, and where; None: not at all."""
+class ArtifactFolders:
+    """Where the files of runs go; None: they are not wanted."""
 
     models: Path | None = None
     """Folder of the classifiers."""
-
     predictions: Path | None = None
     """Folder of the files for the GLUE server."""
 
     @property
-    def anything(self) -> bool:
+    def wanted(self) -> bool:
+        """Whether any files are wanted."""
         return bool(self.models or self.predictions)
 
-    def lacks(self, config: RunConfig, instance: int) -> bool:
-        """Whether something that is asked for is not there."""
+    def is_incomplete(self, config: RunConfig, instance: int) -> bool:
+        """Whether a wanted folder of this run is missing."""
         return any(not folder.is_dir() for folder in self._folders(config, instance))
 
     def write(self, classifier, job) -> None:
-        """Keeps what is asked for of a run.
+        """Writes the wanted folders of a run.
 
         Args:
           classifier: its `common.training.classifier.Classifier`.
@@ -48,12 +48,12 @@ class Keep:
             write_predictions(classifier, job, self.predictions / name)
 
     def pack(self, config: RunConfig, instance: int) -> list[dict[str, bytes]]:
-        """What `write` has made of a run, to be unpacked on another machine: relative path -> content for each folder."""
+        """What `write` wrote for a run, to be unpacked on another machine: relative path -> content for each folder."""
         return [{path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
                 for folder in self._folders(config, instance)]
 
     def unpack(self, config: RunConfig, instance: int, packed: list[dict[str, bytes]]) -> None:
-        """Keeps what `pack` gave elsewhere; a folder that is empty there stays away.
+        """Writes what `pack` read on another machine; a folder that is missing there is not made here.
 
         Raises:
           OSError: it cannot be written.
@@ -68,16 +68,14 @@ class Keep:
         wanted = [self.models, self.predictions if TASKS[config.task].tests else None]
         return [folder / name_folder(config, instance) for folder in wanted if folder]
 
-    def make_folders(self) -> None:
-        """Makes the folders that are missing.
+    def create(self) -> None:
+        """Creates the folders that are missing.
 
         Raises:
-          UserError: one cannot be made.
+          UserError: one cannot be created.
         """
         for folder in filter(None, (self.models, self.predictions)):
             try:
                 folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise UserError(f"the folder {folder} cannot be made ({error.strerror}); name another place") from None
-
-

@@ -1,4 +1,4 @@
-"""Fine-tuned classifiers on disk: kept by a study's --save-models, loaded in one line, answering for any text.
+"""Fine-tuned classifiers on disk: saved by a study's --save-models, loaded in one line, answering for any text.
 
     from common.training.classifier import load_classifier
     classify = load_classifier("models/MRPC-batch8-rate2e-05-1a2b3c4d-instance0")
@@ -40,7 +40,7 @@ class Classifier:
 
         Args:
           job: the `common.training.job.Job` that it has trained to the end.
-          evaluations: rows of the result, whose scores are kept beside the weights.
+          evaluations: rows of the result, whose scores are saved beside the weights.
         """
         from common.training import model
         from common.training.weights import get_weights

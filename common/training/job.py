@@ -3,7 +3,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from common.studies.config import RunConfig
-from common.training.artifacts import Keep
+from common.training.artifacts import ArtifactFolders
 
 SAVE_SECONDS = 300
 """A run is killed at the cost of about this much training; a shorter one starts again."""
@@ -22,8 +22,8 @@ class Job:
     cache: Path
     threads: int = 1
     """Threads of the matrix products; a different number rounds differently."""
-    keep: Keep = Keep()
-    """What is kept of the run beside its numbers."""
+    artifacts: ArtifactFolders = ArtifactFolders()
+    """Where files of the run go."""
     save_seconds: float = SAVE_SECONDS
     """Training time after which the state is saved."""
     keep_predictions: bool = True
@@ -47,7 +47,7 @@ class RunResult:
     cpu_seconds: float = 0.0
     """Processor time of all its threads."""
     artifact_error: str = ""
-    """Why a file that was to be kept of the run could not be written."""
+    """Why a file of the run could not be written."""
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ def load_weights(model: models.BertClassifier, weights: dict[str, np.ndarray], w
     """
     wanted = {_encoder_name(variable): variable for variable in model.variables
               if head or variable.name.startswith("encoder/")}
-    given = {name: value for name, value in weights.items()  # an older version kept the heads of pretraining in the cache
+    given = {name: value for name, value in weights.items()  # an older version left the heads of pretraining in the cache
              if not re.match(r"cls/|bert/cls/|predictions/|global_step", name)}
     for name in wanted.keys() ^ given.keys():
         raise UserError(f"the checkpoint does not fit its bert_config.json: {name} is only in "

@@ -59,10 +59,10 @@ def train_run(job: Job, report: Callable[[Progress], None] = lambda progress: No
     if result.diverged:
         result.evaluations.clear()
         result.outputs.clear()
-    elif job.keep.anything:
+    elif job.artifacts.wanted:
         report(Progress(trainer.steps_done, trainer.steps_done, "keeping"))
         try:
-            job.keep.write(Classifier.from_trainer(trainer, job, result.evaluations), job)
+            job.artifacts.write(Classifier.from_trainer(trainer, job, result.evaluations), job)
         except OSError as error:  # a full disk must not cost the numbers
             result.artifact_error = f"{error.filename or 'a file'} cannot be written ({error.strerror or error})"
     result.total_seconds += time.monotonic() - began

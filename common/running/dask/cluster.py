@@ -171,7 +171,7 @@ class DaskCluster(Executor):
 
     async def _list_inputs(self, job: Job) -> tuple[File, ...]:
         """The files that a job reads, with their digests, which are computed once for all jobs that read the same."""
-        tests = bool(job.keep.predictions)
+        tests = bool(job.artifacts.predictions)
         key = job.config.task, job.data_folder, job.checkpoint.folder, tests
         if key not in self._inputs:
             names = where_files(TASKS[job.config.task], job.data_folder, tests)
@@ -209,7 +209,7 @@ def _conclude(job: Job, answer: Answer) -> RunResult:
     if answer.error is not None:
         raise answer.error
     try:
-        job.keep.unpack(job.config, job.instance, answer.kept)
+        job.artifacts.unpack(job.config, job.instance, answer.artifacts)
     except OSError as error:  # a full disk must not cost the numbers
         answer.result.artifact_error = f"{error.filename or 'a file'} cannot be written ({error.strerror or error})"
     return answer.result

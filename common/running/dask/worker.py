@@ -21,7 +21,7 @@ from common.files import put_in_place, sha256_of
 from common.inputs.download import cache_dir
 from common.running.executor import WorkerError
 from common.running.processes import FreshProcesses
-from common.training.artifacts import Keep
+from common.training.artifacts import ArtifactFolders
 from common.training.environment import software
 from common.training.job import Job, Progress
 from common.training.machine import runs_at_a_time
@@ -79,8 +79,8 @@ class Answer:
     error: WorkerError | None = None
     missing: list[File] = field(default_factory=list)
     """Files that the worker has to be given first."""
-    kept: list[dict[str, bytes]] = field(default_factory=list)
-    """With a result: what the driver is to keep beside the numbers, as `Keep.pack` gives it."""
+    artifacts: list[dict[str, bytes]] = field(default_factory=list)
+    """With a result: the files of the run, as `ArtifactFolders.pack` gives them."""
 
 
 def describe(threads: int, dask_worker=None) -> dict:
@@ -154,27 +154,28 @@ def train(function: Callable, job: Job, files: tuple[File, ...], topic: str) -> 
         return Answer(missing=missing)
     multiprocessing.current_process()._config["daemon"] = False  # a nanny's worker may else have no processes
     cache = cache_dir()
-    with tempfile.TemporaryDirectory(prefix="kept-", dir=cache) as kept:
-        here = localize(job, files, cache, Path(kept))
+    with tempfile.TemporaryDirectory(prefix="kept-", dir=cache) as folder:
+        here = localize(job, files, cache, Path(folder))
         processes = FreshProcesses(1, functools.partial(_tell, worker, topic, [0.0]))
         try:
             future = processes.submit(function, here)
             while not wait([future], POLL_SECONDS).done:
                 if _is_unwanted(worker):
                     processes.kill()
-            return Answer(future.result(), kept=here.keep.pack(job.config, job.instance))
+            return Answer(future.result(), artifacts=here.artifacts.pack(job.config, job.instance))
         except WorkerError as error:
             return Answer(error=error)
         finally:
             processes.kill()
 
 
-def localize(job: Job, files: tuple[File, ...], cache: Path, kept: Path) -> Job:
-    """The job with paths of this machine, and `kept` as the folder of what is kept beside the numbers."""
+def localize(job: Job, files: tuple[File, ...], cache: Path, files_of_run: Path) -> Job:
+    """The job with paths of this machine; the files of the run go into `files_of_run`."""
     place = {file.folder: _folder_of(list(files), file) for file in files}
-    keep = Keep(job.keep.models and kept / "models", job.keep.predictions and kept / "predictions")
+    artifacts = ArtifactFolders(job.artifacts.models and files_of_run / "models",
+                                job.artifacts.predictions and files_of_run / "predictions")
     checkpoint = dataclasses.replace(job.checkpoint, folder=place[job.checkpoint.folder])
-    return dataclasses.replace(job, checkpoint=checkpoint, data_folder=place[job.data_folder], cache=cache, keep=keep)
+    return dataclasses.replace(job, checkpoint=checkpoint, data_folder=place[job.data_folder], cache=cache, artifacts=artifacts)
 
 
 def _tell(worker, topic: str, last: list[float], job: Job, progress: Progress) -> None:
