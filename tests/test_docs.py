@@ -220,7 +220,7 @@ def test_every_package_has_a_reason():
 def test_troubleshooting_quotes_what_the_program_says():
     source = "".join(re.sub(r'"\s*\n\s*f?"', "", path.read_text()) for path in (ROOT / "common").rglob("*.py"))
     quoted = re.findall(r'\*"(.*?)"\*', (ROOT / "docs/troubleshooting.md").read_text())
-    assert len(quoted) == 7
+    assert len(quoted) > 6
     assert [words for words in quoted if words not in source] == []
 
 

@@ -140,8 +140,10 @@ def test_a_run_that_diverges_keeps_nothing(processes, sample):
 
 
 @pytest.mark.parametrize(("damage", "sentence"), [
-    (lambda folder: (folder / "vocab.txt").unlink(), "is no classifier: it has no vocab.txt; give a folder that --save-models"),
-    (lambda folder: (folder / "model.safetensors").unlink(), "is no classifier: it has no model.safetensors; give a folder that"),
+    (lambda folder: (folder / "vocab.txt").unlink(),
+     "is not a saved classifier: it has no vocab.txt; give a folder that --save-models"),
+    (lambda folder: (folder / "model.safetensors").unlink(),
+     "is not a saved classifier: it has no model.safetensors; give a folder that"),
     (lambda folder: (folder / "classifier.json").write_text("{"), "its JSON files are damaged; delete it and call again with"),
     (lambda folder: (folder / "model.safetensors").write_bytes(b"torn"), "are damaged (another SHA-256); delete it and"),
     (lambda folder: (folder / "classifier.json").write_text(json.dumps({"format": 3, "weights_sha256": "0"})),

@@ -178,7 +178,9 @@ def _unpack_checkpoint(path: Path, where: str, name: str, cache: Path, lower_cas
                     sizes = {path.name: path.stat().st_size for path in sorted(new.iterdir())}
                     manifest = {"digest": _content_digest(new), "sizes": sizes}
                     (new / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
-    return _decide_lower_case(_find_unpacked(sha256, name, cache), where, lower_case)
+    unpacked = _find_unpacked(sha256, name, cache)
+    assert unpacked, f"{folder} was removed while it was in use"
+    return _decide_lower_case(unpacked, where, lower_case)
 
 
 def _find_unpacked(sha256: str, name: str, cache: Path) -> Checkpoint | None:

@@ -87,7 +87,7 @@ def read_classifier(folder: Path) -> SavedClassifier:
     parts = PARTS_OF_FORMAT_1 if (folder / "weights.npz").is_file() else PARTS
     missing = [name for name in parts if not (folder / name).is_file()]
     if missing:
-        raise UserError(f"{folder} is no classifier: it has no {missing[0]}; give a folder that --save-models made")
+        raise UserError(f"{folder} is not a saved classifier: it has no {missing[0]}; give a folder that --save-models made")
     about, config = _read_jsons(folder, parts)
     if about["format"] > FORMAT:
         raise UserError(f"the classifier {folder} has the format {about['format']}, this program knows {FORMAT}; update the "
@@ -107,7 +107,8 @@ def _read_jsons(folder: Path, parts: tuple[str, ...]) -> tuple[dict, dict]:
             return about, config
     except (ValueError, KeyError, TypeError):
         pass
-    raise UserError(f"{folder} is no classifier: its JSON files are damaged; delete it and call again with --save-models")
+    raise UserError(f"{folder} is not a saved classifier: its JSON files are damaged; delete it and call again with "
+                    "--save-models")
 
 
 def _read_weights(folder: Path, bert: dict) -> dict[str, np.ndarray]:
