@@ -1022,13 +1022,38 @@ def test_an_official_archive_by_hand_is_unpacked(server, tmp_path, cache, monkey
     assert server.requests == []
 
 
-def test_tasks_that_are_not_in_the_folder_are_fetched(server, tmp_path, cache, monkeypatch):
+def test_tasks_that_are_not_in_the_folder_are_fetched(server, tmp_path, cache, monkeypatch, capsys):
     """The usual folder of GLUE has no SNLI."""
     offer(monkeypatch, server, "SNLI", "snli_1.0.zip", make_zip(tmp_path / "x.zip", {
         f"snli_1.0/snli_1.0_{name}.txt": name.encode() for name in ("train", "dev", "test")}).read_bytes())
     folder = make_folder(tmp_path / "glue" / "RTE", {"train.tsv": b"", "dev.tsv": b""}).parent
     assert glue.get_glue_folder(TASKS["RTE"], str(folder), cache) == folder / "RTE"
-    assert contents(glue.get_glue_folder(TASKS["SNLI"], str(folder), cache))["dev.tsv"] == b"dev"
+    assert capsys.readouterr().err == ""
+    for _ in range(2):  # from the cache it is said, too
+        assert contents(glue.get_glue_folder(TASKS["SNLI"], str(folder), cache))["dev.tsv"] == b"dev"
+        assert capsys.readouterr().err.endswith(f"note: SNLI is not in {folder}; its official files are used\n")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as another user")
+def test_a_folder_that_may_not_be_read(server):
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        (Path(folder) / "glue" / "MRPC").mkdir(parents=True)
+        (Path(folder) / "glue").chmod(0o700)
+        code = f"""if True:
+            import os
+            from pathlib import Path
+            from common import UserError
+            from common.inputs.glue import get_glue_folder
+            from common.studies.tasks import TASKS
+            os.setgroups([]), os.setgid(65534), os.setuid(65534)
+            try:
+                get_glue_folder(TASKS["MRPC"], {folder + "/glue"!r}, Path("/tmp"))
+            except UserError as error:
+                print(error)"""
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == (f"{folder}/glue cannot be read (Permission denied); fix that or give another folder with --glue-dir\n"
+                           ), done.stderr
 
 
 @pytest.mark.parametrize("name", ["dev.tsv", "dev.tsv.gz", "validation-00000-of-00001.parquet", "validation.arrow",
@@ -1084,7 +1109,7 @@ def test_tokens_on_a_full_disk_are_one_sentence(tmp_path, cache, monkeypatch):
         from common.inputs import tokens
         from common.inputs.reading import Examples, GlueData
         from common.studies.tasks import TASKS
-        tokens.encode_texts = lambda texts, vocabulary, length: ([[2, 4, 3]] * len(texts), [3] * len(texts))
+        tokens.encode_texts = lambda texts, *_: ([[2, 4, 3]] * len(texts), [3] * len(texts))
         data = GlueData(TASKS["CoLA"], {{"train": Examples([1] * 1000, [("a",)] * 1000)}}, "digest")
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
@@ -1133,6 +1158,7 @@ def test_a_cache_of_another_user_works_or_says_what_to_do(server, monkeypatch, u
             from common import UserError
             from common.inputs import checkpoint, download
             cache = Path(sys.argv[1])
+            "".encode("utf-8-sig")  # loads the codec while this process may still read Python's own files
             os.umask({umask})
             if sys.argv[2] == "second":
                 os.setgroups([]), os.setgid(65534), os.setuid(65534)

@@ -169,6 +169,16 @@ def test_the_folder_of_one_task_itself(tmp_path):
     assert find_task_folder(TASKS["RTE"], tmp_path / "mrpc") is None  # a folder called as one task is not of another
 
 
+def test_folders_may_be_links_and_the_working_folder(tmp_path, monkeypatch):
+    write_tsv(tmp_path / "somewhere" / "x1", "SST-2")
+    (tmp_path / "glue").mkdir()
+    (tmp_path / "glue" / "SST-2").symlink_to(tmp_path / "somewhere" / "x1")
+    assert find_task_folder(TASKS["SST-2"], tmp_path / "glue") == tmp_path / "glue" / "SST-2"
+    monkeypatch.chdir(write_tsv(tmp_path / "mrpc", "MRPC"))
+    assert find_task_folder(TASKS["MRPC"], Path(".")) == Path(".")
+    assert find_task_folder(TASKS["RTE"], Path(".")) is None
+
+
 def test_a_folder_with_one_task_is_not_that_of_another(tmp_path):
     write_tsv(tmp_path / "glue" / "WNLI", "WNLI")
     assert find_task_folder(TASKS["RTE"], tmp_path / "glue") is None

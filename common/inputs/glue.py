@@ -3,6 +3,9 @@
 What comes from outside is untrusted until its SHA-256 matches; a folder appears in the cache whole or not at all: below the
 cache folder, glue/<task>-<first digits of the SHA-256>/ with train.tsv, dev.tsv and so on.
 """
+import contextlib
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from common import UserError
@@ -44,7 +47,6 @@ of QQP: Hugging Face's script for GLUE."""
 
 _GLUE_BY_HAND = "--glue-dir FOLDER"
 
-@disk_errors_told()
 def get_glue_folder(task: Task, glue_dir: str | None, cache: Path) -> Path:
     """A folder with the task's files: the user's, else one in the cache, made of the official files.
 
@@ -59,21 +61,38 @@ def get_glue_folder(task: Task, glue_dir: str | None, cache: Path) -> Path:
       UserError: there is no such folder, a file in it is missing, or the files cannot be fetched.
     """
     given = Path(glue_dir).expanduser() if glue_dir is not None else None
-    folder = find_glue_folder(task, glue_dir, cache)
-    if folder:
-        return folder
-    if task.name not in SOURCES:
+    folder = find_glue_folder(task, glue_dir, cache) or _make_official_folder(task, given, cache)
+    if given and folder == _cached_folder(task, cache):
+        print(f"note: {task.name} is not in {given}; its official files are used", file=sys.stderr)
+    return folder
+
+
+@disk_errors_told()
+def _make_official_folder(task: Task, given: Path | None, cache: Path) -> Path:
+    """The task's folder in the cache, made of the official files."""
+    folder = _cached_folder(task, cache)
+    if folder is None:
         raise UserError(f"{task.name} has no address to fetch it from; give a folder that has it with {_GLUE_BY_HAND}")
     try:
         files = [_find_by_hand(source, task, given) or download(source, cache, _GLUE_BY_HAND) for source in SOURCES[task.name]]
     except UserError as error:
         where = f"{task.name} is not in {given} (complete tasks there: {_name_complete(given)}), and " if given else ""
         raise UserError(f"{where}{error}") from None
-    folder = _cached_folder(task, cache)
     make_once(folder, lambda: _fill_folder(task, files, folder))
     return folder
 
 
+@contextlib.contextmanager
+def _errors_told() -> Iterator[None]:
+    """Turns what the operating system says about the user's files into one sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{error.filename} cannot be read ({error.strerror}); fix that or give another folder with --glue-dir"
+                        ) from error
+
+
+@_errors_told()
 def find_glue_folder(task: Task, glue_dir: str | None, cache: Path) -> Path | None:
     """As `get_glue_folder`, but None where something would have to be fetched or unpacked.
 
@@ -91,18 +110,21 @@ def find_glue_folder(task: Task, glue_dir: str | None, cache: Path) -> Path | No
         if len(missing) <= len(task.evaluation_rows) and missing:
             raise UserError(f"missing split {missing[0]}.tsv in {folder} (complete tasks there: {_name_complete(given)}); add "
                             f"the file ({name_forms(missing[0])}), or leave --glue-dir out to fetch them")
-    folder = _cached_folder(task, cache) if task.name in SOURCES else None
+    folder = _cached_folder(task, cache)
     return folder if folder and folder.is_dir() else None
 
 
-def _cached_folder(task: Task, cache: Path) -> Path:
-    return cache / "glue" / f"{task.name}-{str(SOURCES[task.name][0].sha256)[:12]}"
+def _cached_folder(task: Task, cache: Path) -> Path | None:
+    """The folder of the official files; None for a task that has none."""
+    sources = SOURCES.get(task.name)
+    return cache / "glue" / f"{task.name}-{str(sources[0].sha256)[:12]}" if sources else None
 
 
 def _name_complete(glue_dir: Path) -> str:
     return ", ".join(find_complete_tasks(glue_dir)) or "none"
 
 
+@_errors_told()
 def _find_by_hand(source: Source, task: Task, given: Path | None) -> Path | None:
     """The official file in the user's folder or the task's one there."""
     folders = [folder for folder in (given, given and find_task_folder(task, given)) if folder]

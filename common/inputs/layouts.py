@@ -60,9 +60,10 @@ def find_task_folder(task: Task, glue_dir: Path) -> Path | None:
 
     The user's folder itself may be that of the task, unless it is called as another one.
     """
-    folders = [child for parent in _PARENTS for child in _where_folders(glue_dir / parent) if _is_of(task, child)]
-    if _is_of(task, glue_dir) or (not find_task(glue_dir.resolve().name) and len(find_missing(task, glue_dir)) <= len(
-            task.evaluation_rows)):
+    folders = [child for parent in _PARENTS for child in _where_folders(glue_dir / parent) if _task_of(child) is task]
+    named = _task_of(glue_dir)
+    has_some = len(find_missing(task, glue_dir)) <= len(task.evaluation_rows)
+    if named is task or named is None and has_some:
         folders.append(glue_dir)
     folders.sort(key=lambda folder: folder.name != task.name)  # stable: the exact name first
     return next((folder for folder in folders if not find_missing(task, folder)), folders[0] if folders else None)
@@ -84,9 +85,10 @@ def _where_folders(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
 
 
-def _is_of(task: Task, folder: Path) -> bool:
-    name = folder.resolve().name.removesuffix("_1.0")  # Stanford's archive has the folder snli_1.0
-    return find_task(name) is task
+def _task_of(folder: Path) -> Task | None:
+    """The task that the folder is called after, by its own name or that of the folder it links to."""
+    names = (path.name.removesuffix("_1.0") for path in (folder, folder.resolve()))  # Stanford's archive has snli_1.0
+    return next(filter(None, map(find_task, names)), None)
 
 
 def _bases(folder: Path) -> list[Path]:
