@@ -1,4 +1,7 @@
 """Token ids equal those of Google's FullTokenizer (google-research/bert, tokenization.py), on tempting text."""
+import os
+from pathlib import Path
+
 import pytest
 
 from common.inputs.reading import load_glue
@@ -42,6 +45,7 @@ def encode(tmp_path):
     ("un\u00adaffable \u202a\ufffdhello", [UN, AFF, ABLE, HELLO]),
     ("hello\u00a0hello\u2028hello", [HELLO, HELLO, HELLO]),
     ("hello\x85s", [HELLO, S]),  # a control character, no space
+    ("hello\x1cs un\u3000aff\tcafe  hello\x1c s", [HELLO, S, UN, UNK, CAFE, HELLO, UNK]),  # words that come twice
     ("[MASK] mask", [OPEN, MASK, CLOSE, MASK]),  # typed in a text it is no mask
     ("[SEP]", [OPEN, UNK, CLOSE]),
     ("$1.2,2", [DOLLAR, ONE, DOT, TWO, COMMA, TWO]),
@@ -94,3 +98,26 @@ def test_the_tokenizer_works_once_for_a_set(tmp_path, monkeypatch):
         assert tokens.firsts.tolist() == [5, 2, 3]
         assert tokens.labels.tolist() == [1, 0, 1]
         assert [str(array.dtype) for array in vars(tokens).values()] == ["int32", "int64", "int32", "int32"]
+
+
+def test_words_that_come_again_are_encoded_once(encode, monkeypatch):
+    from common.inputs.tokens import Tokenizer
+
+    seen, encode_whole = [], Tokenizer.encode_whole
+    monkeypatch.setattr(Tokenizer, "encode_whole", lambda self, text: seen.append(text) or encode_whole(self, text))
+    assert encode(("hello un", "un hello"))[0] == [[CLS, HELLO, UN, SEP, UN, HELLO, SEP]]
+    assert seen == ["hello", "un"]
+
+
+@pytest.mark.skipif("BERT_GLUE_TEST_DATA" not in os.environ, reason="BERT_GLUE_TEST_DATA names no folder of real data")
+@pytest.mark.parametrize("name", ["glue_data/MRPC", "glue_part/QQP", "glue_part/MNLI"])
+def test_words_one_by_one_give_the_tokens_of_whole_texts(name, tmp_path):
+    """The first 1,500 lines of real files."""
+    from common.inputs.checkpoint import get_checkpoint
+    from common.inputs.tokens import Tokenizer, read_vocabulary
+
+    given = Path(os.environ["BERT_GLUE_TEST_DATA"])
+    vocabulary = get_checkpoint(str(given / "checkpoints" / "standin_uncased_L-4_H-256_A-4.zip"), tmp_path).vocab
+    tokenizer = Tokenizer(read_vocabulary(vocabulary), lower_case=True)
+    for line in (given / name / "train.tsv").read_text("utf-8").split("\n")[:1500]:
+        assert tokenizer.encode(line) == tokenizer.encode_whole(line)

@@ -293,3 +293,9 @@ def test_changed_files_are_noticed(processes, sample):
     job = make_job(sample)
     with pytest.raises(WorkerError, match="changed while the study ran"):
         processes.submit(train_run, dataclasses.replace(job, config=dataclasses.replace(job.config, data="other"))).result()
+
+
+def test_a_run_reads_no_text_that_another_has_encoded(processes, sample, tmp_path):
+    job = make_job(sample, steps=1)
+    processes.submit(train_run, job).result()
+    assert processes.submit(train_run, dataclasses.replace(job, data_folder=tmp_path / "gone")).result().evaluations

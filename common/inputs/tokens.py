@@ -1,5 +1,6 @@
 """From texts to token ids, once for each set of rows and vocabulary, and kept in the cache."""
 import dataclasses
+import functools
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,12 @@ from common.files import make_once, write_arrays
 from common.inputs.download import disk_errors_told
 from common.inputs.reading import Examples, GlueData
 from common.inputs.vocabulary import has_no_capitals, read_vocabulary
+from common.studies.tasks import Task
 
 TOKENS_VERSION = 2
 """Raised when tokenisation or the layout of the cached arrays changes."""
+WORDS_KEPT = 1 << 18
+"""Words whose numbers a tokenizer remembers."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +73,7 @@ def get_tokens(data: GlueData, vocabulary: Path, max_length: int, cache: Path, l
     Args:
       lower_case: as in `common.studies.config.RunConfig`.
     """
-    case = "" if lower_case is None else f"lower_case={lower_case} "
-    key = hashlib.sha256(f"{TOKENS_VERSION} {data.digest} {max_length} {case}".encode() + vocabulary.read_bytes()).hexdigest()
-    path = cache / "tokens" / f"{data.task.name}-{key[:32]}.npz"
+    path = _find_path(data.task, data.digest, vocabulary, max_length, cache, lower_case)
 
     def encode(examples: Examples) -> Tokens:
         labels = np.asarray(examples.labels, np.float32 if data.task.is_regression else np.int32)
@@ -79,9 +81,27 @@ def get_tokens(data: GlueData, vocabulary: Path, max_length: int, cache: Path, l
 
     make_once(path, lambda: write_arrays(path, {f"{name}/{field}": array for name, examples in data.sets.items()
                                                 for field, array in vars(encode(examples)).items()}))
+    return _read(path)
+
+
+@disk_errors_told()
+def find_tokens(task: Task, digest: str, vocabulary: Path, max_length: int, cache: Path, lower_case: bool | None = None
+                ) -> dict[str, Tokens] | None:
+    """What `get_tokens` gives for the data with this digest, if it is in the cache: a run then reads no text."""
+    path = _find_path(task, digest, vocabulary, max_length, cache, lower_case)
+    return _read(path) if path.exists() else None
+
+
+def _find_path(task: Task, digest: str, vocabulary: Path, max_length: int, cache: Path, lower_case: bool | None) -> Path:
+    case = "" if lower_case is None else f"lower_case={lower_case} "
+    key = hashlib.sha256(f"{TOKENS_VERSION} {digest} {max_length} {case}".encode() + vocabulary.read_bytes()).hexdigest()
+    return cache / "tokens" / f"{task.name}-{key[:32]}.npz"
+
+
+def _read(path: Path) -> dict[str, Tokens]:
     with np.load(path, allow_pickle=False) as arrays:
         return {name: Tokens(*(arrays[f"{name}/{field.name}"] for field in dataclasses.fields(Tokens)))
-                for name in data.sets}
+                for name in dict.fromkeys(entry.split("/")[0] for entry in arrays.files)}
 
 
 class Tokenizer:
@@ -100,8 +120,17 @@ class Tokenizer:
         self._pieces = tokenization.WordpieceTokenizer(
             self.numbers, max_input_chars_per_word=200)  # google-research/bert's; Model Garden made it 400
 
+        self._encode_once = functools.lru_cache(WORDS_KEPT)(self.encode_whole)
+
     def encode(self, text: str) -> list[int]:
-        """The numbers of the text's WordPieces."""
+        """The numbers of the text's WordPieces.
+
+        A space always ends a word and no word depends on another, so each word is encoded once.
+        """
+        return [number for word in text.split(" ") for number in self._encode_once(word)]
+
+    def encode_whole(self, text: str) -> list[int]:
+        """The same by FullTokenizer's own steps on the whole text."""
         return [self.numbers[piece] for word in self._basic.tokenize(text) for piece in self._pieces.tokenize(word)]
 
 

@@ -6,9 +6,9 @@ import numpy as np
 
 from common.inputs.batches import seed_of, split, training_batches
 from common.inputs.reading import load_glue
-from common.inputs.tokens import get_tokens
+from common.inputs.tokens import Tokens, find_tokens, get_tokens
 from common.studies.config import RunConfig
-from common.studies.tasks import TASKS
+from common.studies.tasks import TASKS, Task
 from common.training.classifier import Classifier
 from common.training.environment import environment_row, set_up_tensorflow
 from common.training.job import Job, Progress, RunResult
@@ -34,10 +34,7 @@ def train_run(job: Job, report: Callable[[Progress], None] = lambda progress: No
     gpu = set_up_tensorflow(job.threads)
     task = TASKS[job.config.task]
     report(Progress(0, 0, "reading"))
-    data = load_glue(task, job.data_folder, allow_other_rows=True)
-    if data.digest != job.config.data:
-        raise RuntimeError(f"the files in {job.data_folder} changed while the study ran")
-    tokens = get_tokens(data, job.checkpoint.vocab, job.config.max_length, job.cache, job.config.lower_case)
+    tokens = _get_tokens(job, task)
     rows = len(tokens["train"]) if job.config.limit_train is None else min(job.config.limit_train, len(tokens["train"]))
     training, validation = split(rows, job.config.validation, job.config.split_seed)
     from common.training.trainer import Trainer  # imports TensorFlow, which has to be set up before
@@ -69,6 +66,18 @@ def train_run(job: Job, report: Callable[[Progress], None] = lambda progress: No
     result.cpu_seconds += time.process_time() - cpu_began
     saved.remove()
     return result
+
+
+def _get_tokens(job: Job, task: Task) -> dict[str, Tokens]:
+    """The encoded rows of every set; the files are read only where no other run has encoded the same rows."""
+    given = (job.checkpoint.vocab, job.config.max_length, job.cache, job.config.lower_case)
+    tokens = find_tokens(task, job.config.data, *given)
+    if tokens is not None:
+        return tokens
+    data = load_glue(task, job.data_folder, allow_other_rows=True)
+    if data.digest != job.config.data:
+        raise RuntimeError(f"the files in {job.data_folder} changed while the study ran")
+    return get_tokens(data, *given)
 
 
 def count_steps(config: RunConfig, training_rows: int) -> int:
