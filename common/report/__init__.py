@@ -27,12 +27,12 @@ def build_report(store) -> tuple[str, dict[str, bytes]]:
     from common.report.judging import judge_all
     from common.report.page import Markdown, Page
     from common.report.results import read_results
-    from common.report.sections import all_glue, appendix, batch_size, learning_rate, overview, why
+    from common.report.sections import all_glue, appendix, batch_size, learning_rate, overview, rows, why
     from common.report.templates import list_contents, render
 
     results, page = read_results(store), Page()
     claims = {line.claim.key: line for line in list_claims(judge_all(results))}
-    sections = (batch_size, learning_rate, why, all_glue)
+    sections = (batch_size, learning_rate, why, all_glue, rows)
     studies = Markdown("\n\n".join(section.write(page, results, claims) for section in sections))
     end = appendix.write(page, results)
     checkpoints = {results.configs[run.config].checkpoint for run in results.finished()}
