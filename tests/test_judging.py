@@ -55,12 +55,14 @@ def test_smaller_batches_clearly_better_are_supported():
 
 
 def test_larger_batches_clearly_better_contradict():
-    assert judge_sizes(0.01).outcome == CONTRADICTED
+    verdict = judge_sizes(0.01)
+    assert (verdict.outcome, verdict.is_negligible) == (CONTRADICTED, False)
 
 
 def test_an_advantage_that_matters_may_be_excluded():
     verdict = judge_sizes(0.0)
     assert (verdict.outcome, verdict.reason) == (CONTRADICTED, "an effect of the size that matters is excluded")
+    assert verdict.is_negligible
     # 0.003 is 0.003 / sqrt(5 * 2e-5 / 18 / 59.2) = 9.79 errors away
     assert verdict.corrected < 1e-7
 

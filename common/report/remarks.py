@@ -2,6 +2,7 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+from common.report.judging.rules import equals_majority, has_majority, is_above_floor
 from common.report.page import FEWEST, Markdown, count, escape, show_number, show_percent
 from common.report.results import Cell, Group, Results
 from common.report.statistics import mean_interval, sampling_error
@@ -41,29 +42,6 @@ def warn_of_rows(cells: Sequence[Cell], evaluation_set: str, rows: int) -> list[
     short = [row for cell in cells for row in cell.scored(evaluation_set) if row.row_count != rows]
     return [f"**{count(len(short), 'run')} scored on another number of rows than the {rows} of the set: the numbers "
             "below do not compare.**"] if short else []
-
-
-def has_majority(group: Group, evaluation_set: str) -> bool:
-    """Whether the main metric is one that naming the majority class scores on."""
-    return group.metric == "accuracy" and group.sets[evaluation_set].majority is not None
-
-
-def is_above_majority(group: Group, cell: Cell, evaluation_set: str) -> bool:
-    """Whether the whole interval of the mean lies above the majority class."""
-    low = cell.interval(evaluation_set).low
-    return low is not None and low > group.sets[evaluation_set].majority
-
-
-def equals_majority(group: Group, cell: Cell, evaluation_set: str) -> bool:
-    """Whether every score of a cell is the majority class's."""
-    data, scored = group.sets[evaluation_set], cell.scored(evaluation_set)
-    return bool(scored) and all(abs(row.score - data.majority) < 0.5 / data.row_count for row in scored)
-
-
-def is_hopeless(group: Group, evaluation_set: str) -> bool:
-    """Whether no cell has an interval above the majority class, so that nothing can be concluded."""
-    return has_majority(group, evaluation_set) and not any(
-        is_above_majority(group, cell, evaluation_set) for cell in group.cells)
 
 
 def _completeness(cells: Sequence[Cell], name: Name, command: str) -> str:
@@ -141,7 +119,7 @@ def _uninformative(group: Group, name: Name, evaluation_set: str) -> list[str]:
     for cell in group.cells:
         if equals_majority(group, cell, evaluation_set):
             equal.append(name(cell))
-        elif len(cell.scored(evaluation_set)) >= FEWEST and not is_above_majority(group, cell, evaluation_set):
+        elif len(cell.scored(evaluation_set)) >= FEWEST and not is_above_floor(group, cell, evaluation_set):
             unclear.append(name(cell))
     lines = []
     if equal:

@@ -3,7 +3,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from common.report.judging.verdict import Needed, Outcome, Verdict
+from common.report.judging.verdict import EXCLUDED, Needed, Outcome, Verdict
 from common.report.protocol import LEVEL, MOST_INSTANCES, POWER, SEEN_FIRST, SEEN_UNTIL, Claim, Rule
 from common.report.results import Cell, Group, Run
 from common.report.statistics import Effect, Spread, count_instances, count_levels, holm, p_against
@@ -170,7 +170,7 @@ def _decide(claim: Claim, test: Measured, corrected: float, margin: float) -> De
         return Decision(Outcome.SUPPORTED if agrees else Outcome.CONTRADICTED,
                         "the effect is there, but smaller than what matters" if agrees and is_small else "", corrected)
     if is_small:
-        return Decision(Outcome.CONTRADICTED, "an effect of the size that matters is excluded", margin)
+        return Decision(Outcome.CONTRADICTED, EXCLUDED, margin)
     return Decision(Outcome.UNDECIDED, _say_undecided(claim), corrected)
 
 

@@ -6,6 +6,9 @@ from common.report.protocol import Claim
 from common.report.results import Group
 from common.report.statistics import Effect
 
+EXCLUDED = "an effect of the size that matters is excluded"
+"""Reason of a verdict that contradicts a claim without showing its opposite."""
+
 
 class Outcome(StrEnum):
     """What the runs say of a claim."""
@@ -78,3 +81,8 @@ class Verdict:
     def anchor(self) -> str:
         """Where the page shows the claim."""
         return f"claim-{self.claim.key.replace('_', '-')}"
+
+    @property
+    def is_negligible(self) -> bool:
+        """Whether it contradicts the claim because there is no effect that matters, not because the opposite holds."""
+        return self.outcome == Outcome.CONTRADICTED and self.reason == EXCLUDED

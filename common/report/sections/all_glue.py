@@ -7,8 +7,9 @@ from common.report.cells import METRICS, name_file, show_cell, show_cost, show_f
 from common.report.checkpoints import say_origin
 from common.report.claims import Line as ClaimLine
 from common.report.claims import weakness_of
+from common.report.judging.rules import equals_majority, has_majority
 from common.report.page import MISSING, Markdown, Page, escape, show_exactly, show_mean, show_percent
-from common.report.remarks import equals_majority, has_majority, list_mixed, list_run_remarks, warn_of_rows
+from common.report.remarks import list_mixed, list_run_remarks, warn_of_rows
 from common.report.results import Cell, Group, Results, Suite
 from common.report.sections import pick_claims
 from common.report.statistics import sampling_error

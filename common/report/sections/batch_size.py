@@ -5,8 +5,9 @@ from common.report.cells import METRICS, list_numbers, name_file, show_cell, sho
 from common.report.checkpoints import is_google_release, say_origin
 from common.report.claims import Line
 from common.report.judging.batch_size import PUBLISHED, STUDY, VARIED
+from common.report.judging.rules import has_majority
 from common.report.page import Markdown, Page, show_exactly, show_mean, show_number
-from common.report.remarks import has_majority, list_mixed, list_remarks
+from common.report.remarks import list_mixed, list_remarks
 from common.report.results import Cell, Group, Results
 from common.report.sections import from_strongest, pick_claims
 from common.report.statistics import sampling_error

@@ -4,8 +4,9 @@ from common.report.cells import METRICS, name_file, show_cell, show_cost, show_f
 from common.report.checkpoints import is_google_release, say_origin
 from common.report.claims import Line
 from common.report.judging.learning_rate import PUBLISHED, STUDY, VARIED
+from common.report.judging.rules import has_majority
 from common.report.page import Markdown, Page, show_exactly, show_mean
-from common.report.remarks import has_majority, list_mixed, list_remarks
+from common.report.remarks import list_mixed, list_remarks
 from common.report.results import Cell, Group, Results
 from common.report.sections import from_strongest, pick_claims
 from common.report.templates import render, say

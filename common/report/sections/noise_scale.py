@@ -4,8 +4,8 @@ from common.report import figures
 from common.report.cells import METRICS, name_file
 from common.report.claims import Line
 from common.report.judging.noise_scale import LEAST, find_groups, is_testable
+from common.report.judging.rules import has_majority
 from common.report.page import Markdown, Page, show_scores
-from common.report.remarks import has_majority
 from common.report.results import Cell, Group, Results
 from common.report.sections import from_strongest, pick_claims
 from common.report.statistics import Correlation, rank_correlation

@@ -7,8 +7,9 @@ from common.report.checkpoints import say_origin
 from common.report.claims import Line, pick_same_place, show_estimate, show_outcome, show_runs, weakness_of
 from common.report.comparisons import LABELS, PUBLISHED, STUDY, Comparison, find_comparisons, is_begun
 from common.report.judging.reasons import Finding
+from common.report.judging.rules import has_majority
 from common.report.page import Markdown, Page, show_mean, show_points
-from common.report.remarks import has_majority, list_mixed, list_remarks
+from common.report.remarks import list_mixed, list_remarks
 from common.report.results import Cell, Results
 from common.report.sections import noise_scale, pick_claims, spread
 from common.report.templates import render, say
