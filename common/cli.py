@@ -208,7 +208,8 @@ def _tell(error: OSError) -> str:
 
 
 def _run(study: Study, flags) -> int:
-    from common.running.study_run import plan_study, run_study
+    from common.running.study_plan import plan_study
+    from common.running.study_run import run_study
 
     if flags.demo:
         use_demo(flags)

@@ -21,7 +21,6 @@ from common.running.planning import (
 from common.running.progress import Display, say
 from common.running.retraining import RetrainingStore, ScoreDifference, find_missing_artifacts, retrain
 from common.running.study_inputs import StudyInputs, load_inputs
-from common.store.connection import NoStore
 from common.store.store import Store
 from common.studies.config import RunConfig
 from common.studies.names import count, name_run, show_seconds
@@ -52,52 +51,6 @@ def run_study(study: Study, **options) -> "Outcome":
     chosen = make_options(**options)
     chosen.artifacts.create()
     return StudyRun.load(study, chosen).train()
-
-
-def plan_study(study: Study, **options) -> "Plan":
-    """What the store has of a study and what `run_study` would train, with the same arguments; nothing is written or downloaded.
-
-    Raises:
-      UserError: something that the user must fix.
-    """
-    chosen = make_options(**options)
-    try:
-        store = Store(chosen.db, create=False)
-    except NoStore:
-        return _plan(study, chosen, None)
-    with closing(store):
-        return _plan(study, chosen, store)
-
-
-@dataclass(frozen=True)
-class Search:
-    """A search for the best configurations that is not finished."""
-
-    name: str
-    undecided: int
-    """Choices that are not made yet."""
-    runs: int
-    """Runs that they will need, at most."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What the store has of a study, and what would be trained."""
-
-    needs: list[Need]
-    retrain: list[Need]
-    """Recorded runs that would be trained again, for files that are to be kept."""
-    searches: list[Search]
-    workers: int
-    """Runs at a time."""
-    checkpoint: str
-    """Digest of the checkpoint."""
-    input_errors: dict[str, UserError]
-    """Task -> why its files cannot be used."""
-    to_fetch: str
-    """A sentence on what would be downloaded; empty if everything is here."""
-    finished: dict[str, int]
-    """Name of a checkpoint -> finished runs of this study that the store holds, whatever their other settings."""
 
 
 @dataclass
@@ -193,7 +146,7 @@ class StudyRun:
         Raises:
           UserError: it cannot.
         """
-        needs = [need for part in parts for need in find_needs(store, part.configs, part.instances, self.options.retry_failed)]
+        needs = [need for part in parts for need in self.find_needs(store, part)]
         if count_missing(needs) or find_missing_artifacts(self.options.artifacts, store, needs):
             for note in self.inputs.notes:
                 say(f"note: {note}")
@@ -280,27 +233,6 @@ class StudyRun:
     def _make_job(self, config: RunConfig, instance: int) -> Job:
         return Job(config, instance, self.inputs.checkpoint, self.inputs.folders[config.task], self.options.cache_folder,
                    self.options.threads, self.options.artifacts, keep_predictions=self.options.predictions)
-
-
-def _plan(study: Study, options: RunOptions, store: Store | None) -> Plan:
-    expected = ExpectedInputs(store)
-    run = StudyRun.load(study, options, expected)
-    parts = run.make_parts()
-    best = choose_best(store, parts, study.instances)
-    needs = merge_needs([need for part in parts + best for need in run.find_needs(store, part)])
-    return Plan(needs, find_missing_artifacts(options.artifacts, store, needs), _find_searches(parts, best, study.instances),
-                options.count_workers(), run.inputs.checkpoint.digest, run.inputs.errors,
-                str(expected) if expected.missing else "", store.count_finished([part.name for part in parts]) if store else {})
-
-
-def _find_searches(parts: list[Part], best: list[Part], instances: int) -> list[Search]:
-    """The searches among the parts that have not chosen everything yet."""
-    searches = []
-    for part, found in zip([part for part in parts if part.best], best, strict=True):
-        undecided = len(part.choices) - len(found.choices)
-        if undecided:
-            searches.append(Search(part.best, undecided, undecided * (instances - part.instances)))
-    return searches
 
 
 def _announce(total: int, workers: int, seconds: float | None, again: bool) -> str:
