@@ -7,8 +7,11 @@ import stand_in
 from test_report import report, row
 
 import exp_why_bs
+from common.report.claims import list_claims
 from common.report.comparisons import LABELS, find_comparisons
+from common.report.page import Page
 from common.report.results import read_results
+from common.report.sections import all_glue, appendix, batch_size, learning_rate, why
 from common.report.sections.why import REASONS
 from common.store.schema import measurements
 
@@ -116,9 +119,9 @@ def test_reasons_with_what_their_verdicts_compare(filling):
     assert row(text, f"small batches do better because {STEPS} (an open question of the original)")[1:] == [
         "**supported**", "+0.50 [+0.48, +0.52] points for each doubling of the batch size", "MRPC, mini: 36 runs",
         "[how](#claim-why-same-steps)"]
-    assert ("- **Why?** Five reasons were tested on MRPC (mini) by taking each away: **supported** more steps in as many epochs, "
-            "a rate that does not grow with its square root; **contradicted** dropout in training, one rate for every batch "
-            "size; **undecided** a rate that does not grow in proportion to the batch size.") in text
+    assert ("- **Why?** Five reasons were tested on MRPC (mini, 36 runs or more for each) by taking each away: **supported** "
+            "more steps in as many epochs, a rate that does not grow with its square root; **contradicted** dropout in training, "
+            "one rate for every batch size; **undecided** a rate that does not grow in proportion to the batch size.") in text
 
 
 def test_the_table_has_every_condition_and_the_rates_that_were_found(filling):
@@ -193,6 +196,37 @@ def test_a_task_with_runs_as_is_takes_nothing_from_another_whose_runs_are_of_the
     assert {task: [len(cells) for cells in each.lines.values()] for task, each in found.items()} == {
         "MRPC": [5, 5, 0, 0, 0, 0], "SNLI": [5, 0, 0, 0, 0, 0]}
     assert sum(len(cell.finished) for cell in found["MRPC"].group.cells) == 40
+
+
+def test_every_finished_run_stands_in_a_table_or_is_listed_with_the_reason(fill):
+    """Two tasks, two checkpoints, limited rows, every study; and runs that no study of the report asked for."""
+    first, second = Filling(fill), Filling(fill, "SNLI", "other")
+    first("as_is", "dropout_0", instances=2)
+    with fill.store.writing() as connection:
+        connection.exec_driver_sql("UPDATE studies SET study = 'bs_mrpc' WHERE study = 'why_bs.as_is'")
+    second("as_is", "best_rate", instances=2)
+    plans = {"lr": fill.plan("lr_mnli", first.checkpoint, "RTE", 1, batch_size=64, peak_learning_rate=1e-4, epochs=5),
+             "all": fill.plan("allglue", second.checkpoint, "WNLI", 1, batch_size=8, epochs=4),
+             "limited": fill.plan("bs_mrpc", second.checkpoint, "MRPC", 1, batch_size=8, epochs=5, limit_train=500),
+             "alone": fill.plan("why_bs.dropout_0", second.checkpoint, "MRPC", 1, batch_size=8, dropout=0.0, epochs=5,
+                                limit_train=600),
+             "mine": fill.plan("mine", first.checkpoint, "QNLI", 1, batch_size=8, epochs=4)}
+    for config in plans.values():
+        fill.finish(config, 0, 0.6123)
+    text = report()
+    results = read_results(fill.store)
+    page = Page()
+    claims = {line.claim.key: line for line in list_claims([])}
+    for study in (batch_size, learning_rate, why, all_glue):
+        study.write(page, results, claims)
+    left = appendix.list_elsewhere(page, results)
+    assert len(results.finished()) == sum(run.config in page.shown for run in results.finished()) + sum(
+        each["runs"] for each in left) == 20 + 40 + 5
+    assert [(each["config"], each["runs"], each["scores"], each["reason"]) for each in left] == [
+        (plans["alone"].hash[:12], 1, "61.2", "why_bs.dropout_0: no runs as is of the same settings to compare with"),
+        (plans["mine"].hash[:12], 1, "61.2", "mine: this report has no section for it")]
+    assert row(text, "MRPC, other, batch 8 at 2e-5, 5 epochs, dropout=0, first 600 training rows")[1:3] == ["1", "61.2"]
+    assert "></a>other, first 500 training rows\n" in text and "quick look" not in text
 
 
 def test_diverged_and_collapsed_runs_are_counted_and_their_pairs_left_out(filling):
