@@ -248,9 +248,21 @@ def test_mixed_environments_are_named(fill):
     config = fill.cell(fill.checkpoint(), 2, [290, 291])
     fill.run(config, 2, 292 / 408, environment="f" * 64)
     text = report()
-    assert ("- These runs differ in threads of a run (1, 2 runs; 2, 1 run), code revision (abc, 2 runs; def+, 1 run)."
+    assert ("- These runs differ in threads of a run (1, 2 runs; 2, 1 run), code (revision abc, 2 runs; revision "
+            "def+, 1 run)."
             ) in text
     assert row(text, "Zen 5, 2 cores, 2 threads a run")[-2:] == ["1", "def+ (1)"]
+
+
+def test_revisions_of_the_same_code_are_not_mixed(fill):
+    for letter, code in (("f", "def"), ("9", "789+")):
+        fill.insert(environments, **stand_in.ENVIRONMENT_ROW | {"digest": letter * 64, "code": code, "code_digest": "1" * 64})
+    config = fill.cell(fill.checkpoint(), 2, [])
+    for instance, letter in enumerate("f9"):
+        fill.run(config, instance, 292 / 408, environment=letter * 64)
+    text = report()
+    assert "These runs differ" not in text
+    assert row(text, "Zen 5, 2 cores, 1 thread a run")[-1] == "789+ (1), def (1)"
 
 
 def test_evaluations_on_other_rows_are_called_out(fill):

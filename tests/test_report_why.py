@@ -225,7 +225,7 @@ def test_every_finished_run_stands_in_a_table_or_is_listed_with_the_reason(fill)
     assert [(each["config"], each["runs"], each["scores"], each["reason"]) for each in left] == [
         (plans["alone"].hash[:12], 1, "61.2", "why_bs.dropout_0: no runs as is of the same settings to compare with"),
         (plans["mine"].hash[:12], 1, "61.2", "mine: this report has no section for it")]
-    assert row(text, "MRPC, other, batch 8 at 2e-5, 5 epochs, dropout=0, first 600 training rows")[1:3] == ["1", "61.2"]
+    assert row(text, "MRPC, other, batch 8 at 2e-5, 5 epochs, dropout=0 limit_train=600")[1:3] == ["1", "61.2"]
     assert "></a>other, first 500 training rows\n" in text and "quick look" not in text
 
 

@@ -15,7 +15,7 @@ SHOWN = 3
 """Different reasons or errors that are shown, and different values of a mixed environment."""
 ENVIRONMENT_FIELDS = {"processor": "processor", "cores": "cores", "threads": "threads of a run", "platform": "platform",
                       "python": "Python", "tensorflow": "TensorFlow", "tf_models": "Model Garden", "numpy": "NumPy",
-                      "code": "code revision"}
+                      "settings": "switches that change arithmetic", "gpu": "GPU"}
 
 
 def list_remarks(group: Group, name: Name, command: str) -> list[Markdown]:
@@ -76,9 +76,17 @@ def _left_out(cells: Sequence[Cell], name: Name) -> list[str]:
 
 def _mixed(cells: Sequence[Cell], results: Results) -> list[str]:
     rows = [results.environments[run.environment] for cell in cells for run in cell.finished if run.environment]
-    mixed = [f"{words} ({_most_frequent([str(getattr(row, field) or 'unknown') for row in rows])})"
-             for field, words in ENVIRONMENT_FIELDS.items() if len({getattr(row, field) for row in rows}) > 1]
+    values = {words: [str(value) for row in rows if (value := getattr(row, field)) is not None]
+              for field, words in ENVIRONMENT_FIELDS.items()} | {"code": [_name_code(row) for row in rows]}
+    mixed = [f"{words} ({_most_frequent(each)})" for words, each in values.items() if len(set(each)) > 1]
     return [f"These runs differ in {', '.join(mixed)}."] if mixed else []
+
+
+def _name_code(environment) -> str:
+    """The code that takes part in a number, by its digest; runs from before it was recorded have only a revision."""
+    if environment.code_digest:
+        return f"code {environment.code_digest[:12]}"
+    return f"revision {environment.code or 'unknown'}"
 
 
 def _rows(group: Group, evaluation_set: str) -> list[str]:

@@ -41,9 +41,7 @@ def list_elsewhere(page: Page, results: Results) -> list[dict]:
 
 def _say_setting(results: Results, config: RunConfig) -> str:
     words = [config.task, results.checkpoints[config.checkpoint].name, f"batch {config.batch_size} at "
-             f"{show_rate(config.peak_learning_rate)}", count(config.epochs, "epoch"), name_changes(config),
-             "" if config.limit_train is None else f"first {config.limit_train} training rows",
-             "" if config.dtype == "float32" else config.dtype]
+             f"{show_rate(config.peak_learning_rate)}", count(config.epochs, "epoch"), name_changes(config)]
     return ", ".join(filter(None, words))
 
 
