@@ -150,9 +150,13 @@ def test_how_well_a_split_chooses():
     assert check.error == pytest.approx(math.sqrt(0.6 * 0.4))
     assert check.other == pytest.approx(0.4, abs=0.03)
     assert check.cost == pytest.approx(0.4 * 0.2, abs=0.006)
-    assert (check.rows, check.instances) == (1, 1)
+    assert (check.rows, check.instances, check.near) == (1, 1, 0)
+    for cell, value in ((better, 0.7), (other, 0.3)):
+        cell.runs[0].validation["accuracy"] = [(9, value)]
+    assert check_search(group, search, "dev").near == 1  # one standard error is 0.49
+    assert check_search(group, replace(search, rows=20), "dev").near == 0
     assert check_search(group, replace(search, rows=20), "dev").other == 0
     # of one instance each predictions were kept, and the draws are the same each time
-    assert check_search(group, replace(search, instances=2), "dev") == check
+    assert check_search(group, replace(search, instances=2), "dev").other == check.other
     other.runs[0].outputs.clear()
     assert check_search(group, search, "dev").other is None

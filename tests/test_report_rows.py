@@ -56,4 +56,4 @@ def test_how_well_a_validation_split_chose(fill):
             fill.plan("why_bs.as_is", checkpoint, "MRPC", 4, batch_size=8)
     fill.insert(labels, data=config.data, set_name="dev", width=1, content=LABELS)
     # 183 rows split off, 75 % right: sqrt(0.75 * 0.25 / 183); the chosen rate is right wherever another is
-    assert row(section(report()), "MRPC, mini", "dev", "8")[3:] == ["8e-5", "183; 3.2", "0.0 %", "0.00"]
+    assert row(section(report()), "MRPC, mini", "dev", "8")[3:] == ["8e-5", "183; 3.2", "0", "0.0 %", "0.00"]

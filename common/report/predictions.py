@@ -6,6 +6,7 @@ Runs are on axis 0 and rows of the evaluation set on axis 1 of every array. Noth
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import fmean, variance
 
 from common.report.results import Cell, Digits, Group, Run
 from common.report.statistics import CONFIDENCE, Effect, Interval, mean_interval, sampling_error
@@ -54,6 +55,8 @@ class SearchCheck:
     """Standard error of an accuracy on so many rows, at the chosen candidate's."""
     instances: int
     """Runs of each candidate whose mean was taken in the draws; 0 where predictions were not kept."""
+    near: int
+    """Other candidates whose validation score lies within one standard error of the chosen one's."""
     other: float | None
     """How often another split of that size would choose another candidate; None where predictions were not kept."""
     cost: float | None
@@ -166,8 +169,6 @@ def _interaction(table) -> float:
 
 
 def _error(values: Sequence[float]) -> float:
-    from statistics import variance
-
     return math.sqrt(variance(values) / len(values))
 
 
@@ -212,12 +213,20 @@ def check_search(group: Group, search: Search, evaluation_set: str) -> SearchChe
     if not scored or rows < 1:
         return None
     error = sampling_error(sum(scored) / len(scored), rows)
+    near = _count_near(search, group.metric, error)
     correct = [read_correct(group, cell, evaluation_set) for cell in search.tried]
     if any(each is None or each.shape[1] < rows for each in correct):
-        return SearchCheck(rows, error, 0, None, None)
+        return SearchCheck(rows, error, 0, near, None, None)
     used = min(search.instances, *map(len, correct))
     place = [cell.config for cell in search.tried].index(search.chosen.config)
-    return SearchCheck(rows, error, used, *_draw_splits([each[:used].mean(axis=0) for each in correct], place, rows))
+    return SearchCheck(rows, error, used, near, *_draw_splits([each[:used].mean(axis=0) for each in correct], place, rows))
+
+
+def _count_near(search: Search, metric: str, error: float) -> int:
+    means = {cell.config: fmean(values) for cell in search.tried
+             if (values := cell.last_validation(metric)[:search.instances])}
+    top = means.pop(search.chosen.config, -math.inf)
+    return sum(top - mean <= error for mean in means.values())
 
 
 def _draw_splits(means: Sequence, place: int, rows: int) -> tuple[float, float]:

@@ -6,7 +6,7 @@ from common.report.claims import Line
 from common.report.comparisons import Comparison, find_comparisons
 from common.report.judging.noise_scale import find_groups
 from common.report.judging.reasons import check_searches
-from common.report.judging.rules import name_cell
+from common.report.judging.rules import is_collapsed, name_cell
 from common.report.page import FEWEST, Markdown, Page, show_mean, show_number, show_percent, show_points
 from common.report.predictions import Agreement, SearchCheck, mean_over_rows, measure_agreement
 from common.report.results import Cell, Group, Results
@@ -52,12 +52,13 @@ def list_searches(comparison: Comparison) -> Iterator[dict]:
     """A row for every batch size whose best rate a validation split has chosen."""
     for name in comparison.group.evaluation_sets:
         for size, check in check_searches(comparison, name).items():
-            chosen = comparison.lines["best_rate"][size].config.peak_learning_rate
+            chosen = comparison.lines["best_rate"][size]
+            collapsed = " (every run collapsed)" if is_collapsed(chosen, name) else ""
             yield {"group": f"{comparison.group.task}, {comparison.group.title_without_task}", "set": name, "size": size,
-                   "rate": show_rate(chosen), **_show_check(check)}
+                   "rate": Markdown(show_rate(chosen.config.peak_learning_rate) + collapsed), **_show_check(check)}
 
 
 def _show_check(check: SearchCheck) -> dict:
     known = check.other is not None
-    return {"split": f"{check.rows}; {show_number(100 * check.error)}",
+    return {"split": f"{check.rows}; {show_number(100 * check.error)}", "near": check.near,
             "other": f"{show_percent(check.other)} %" if known else None, "cost": f"{100 * check.cost:.2f}" if known else None}
