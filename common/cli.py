@@ -1,5 +1,6 @@
 """The command line that the studies share: its flags, and the words that it answers with."""
 import argparse
+import contextlib
 import dataclasses
 import errno
 import os
@@ -183,28 +184,38 @@ def guarded(action: Callable[[], int], debug: bool, stopped: str = "finished run
         sys.stdout.flush()
         return status
     except BrokenPipeError:  # whoever read the output, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         return 141
     except (UserError, OSError) as error:
         if debug:
             traceback.print_exc()
-        print(f"error: {error if isinstance(error, UserError) else _tell(error)}", file=sys.stderr)
+        tell(f"error: {error if isinstance(error, UserError) else _explain(error)}")
         return 2
     except KeyboardInterrupt:
-        print(f"stopped; {stopped}", file=sys.stderr)
+        tell(f"stopped; {stopped}")
         return 130
     except Terminated:
-        print(f"terminated; {stopped}", file=sys.stderr)
+        tell(f"terminated; {stopped}")
         return 143
 
 
-def _tell(error: OSError) -> str:
+def tell(text: object) -> None:
+    """A line on stderr; one that cannot be written (a log on a full disk) changes no exit status."""
+    with contextlib.suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
+
+
+def _explain(error: OSError) -> str:
     """What the operating system refused, in one sentence."""
+    if error.filename is None:  # it was the output
+        _discard_output()
     remedy = "free some space" if error.errno == errno.ENOSPC else "fix that"
-    if error.filename is None:  # it was the output, which Python would try to write again at its end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return f"the output cannot be written ({error.strerror or error}); {remedy} and call again"
-    return f"{error.filename} cannot be read or written ({error.strerror or error}); {remedy} and call again"
+    return f"{error.filename or 'the output'} cannot be read or written ({error.strerror or error}); {remedy} and call again"
+
+
+def _discard_output() -> None:
+    """Lets Python end without another attempt to write what is left."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(study: Study, flags) -> int:
@@ -220,21 +231,21 @@ def _run(study: Study, flags) -> int:
     if flags.dry_run:
         plan = plan_study(study, **options)
         if plan.to_fetch:
-            print(plan.to_fetch, file=sys.stderr)
+            tell(plan.to_fetch)
         _print_plan(plan)
         if plan.to_fetch and plan.finished:
             print(f"{flags.db} holds finished runs of this study: "
                   + ", ".join(f"{number} with {name}" for name, number in plan.finished.items()))
         _print_advice(flags.db, study, plan.checkpoint)
         for name, error in plan.input_errors.items():
-            print(f"failed: {name}: {error}", file=sys.stderr)
+            tell(f"failed: {name}: {error}")
         return 1 if plan.input_errors else 0
     outcome = run_study(study, **options)
     if flags.tensorboard:
         _write_curves(flags.db, outcome.wanted, flags.tensorboard)
-    print(outcome, file=sys.stderr)
+    tell(outcome)
     if flags.debug:
-        print(*(getattr(failure.error, "details", "") for failure in outcome.failures), sep="\n", file=sys.stderr)
+        tell("\n".join(getattr(failure.error, "details", "") for failure in outcome.failures))
     return 0 if outcome.complete else 1
 
 
@@ -243,7 +254,7 @@ def _write_curves(db: str, runs: list, folder: Path) -> None:
     from common.store.store import Store
 
     written = write_event_files(Store(db, create=False), runs, folder)
-    print(f"the curves of {count(written, 'run')} are in {folder}; tensorboard --logdir {folder} shows them", file=sys.stderr)
+    tell(f"the curves of {count(written, 'run')} are in {folder}; tensorboard --logdir {folder} shows them")
 
 
 def _print_plan(plan) -> None:

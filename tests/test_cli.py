@@ -321,7 +321,14 @@ def test_output_that_nobody_reads_and_output_that_finds_no_room(inputs, tmp_path
     assert (done.returncode, done.stdout, done.stderr) == (141, "", "")
     done = shell(f"{command} > /dev/full")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "error: the output cannot be written (No space left on device); free some space and call again\n"
+    assert done.stderr == (
+        "error: the output cannot be read or written (No space left on device); free some space and call again\n")
+
+
+def test_messages_that_find_no_room_change_no_exit_status(call, prepared, tmp_path):
+    command = [sys.executable, ROOT / "exp_bs_mrpc.py", "--checkpoint", prepared.parent / "none.zip"]
+    with open("/dev/full", "w") as full:
+        assert subprocess.run(command, cwd=tmp_path, stderr=full, timeout=120).returncode == 2
 
 
 def test_a_store_in_a_folder_whose_name_is_no_utf8(call, tmp_path, prepared):
