@@ -625,7 +625,7 @@ def test_an_archive_is_unpacked_once(tmp_path, cache, monkeypatch):
 
 @pytest.mark.parametrize("name", ["bert_model.ckpt.data-00000-of-00001", "vocab.txt", "manifest.json"])
 @pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"")], ids=["lost", "emptied"])
-def test_a_damaged_cache_is_mended(tmp_path, cache, name, damage):
+def test_a_damaged_cache_is_repaired(tmp_path, cache, name, damage):
     where = str(make_zip(tmp_path / "x.zip", CHECKPOINT))
     folder = get_checkpoint(where, cache).folder
     damage(folder / name)

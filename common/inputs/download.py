@@ -28,12 +28,12 @@ CONNECT_TRIES = 3
 BACKOFF_SECONDS = 0.5
 """Wait after the first failure; it doubles with each one."""
 LONGEST_WAIT_SECONDS = 30
-"""A server's Retry-After is obeyed up to here."""
+"""Longest Retry-After of a server that is obeyed."""
 CONNECT_SECONDS = 5
 STALL_SECONDS = 30
-"""A connection that brings nothing for so long is given up."""
+"""A connection that delivers nothing for this long is closed."""
 CHUNK_BYTES = 1 << 16
-"""Read at a time; less than this is lost where a connection breaks off."""
+"""Bytes read at a time; at most this much is lost where a connection breaks off."""
 PROGRESS_BYTES = 5_000_000
 """Larger downloads show a progress line."""
 MAX_BYTES = 4 << 30
@@ -218,7 +218,7 @@ def _copy(place: Path, path: Path, source: Source) -> None:
 
 
 def _download(address: str, path: Path, source: Source) -> None:
-    """Fetches the file in up to `TRIES` tries, or raises the last one's `_Failed`."""
+    """Fetches the file in up to `TRIES` attempts, or raises the last one's `_Failed`."""
     import requests
 
     host = urlsplit(address).netloc
@@ -249,7 +249,7 @@ def _download(address: str, path: Path, source: Source) -> None:
 
 
 def _receive(session, address: str, part: Path, size: int | None) -> bool:
-    """One try: adds to `part` what it lacks. Says whether it was begun by an earlier try."""
+    """One attempt: adds to `part` what is missing. Returns whether an earlier attempt had begun it."""
     import requests
 
     start = part.stat().st_size if part.exists() and _etag_of(part).exists() else 0
@@ -289,7 +289,7 @@ def _append(response, part: Path, expected: int | None) -> None:
 
 
 def _begin(response, part: Path) -> int | None:
-    """Starts `part` anew for a whole body, and gives the length that the server announces."""
+    """Starts `part` from scratch for a whole body; returns the length that the server announces."""
     _discard(part)
     part.touch()
     etag = response.headers.get("ETag", "")
