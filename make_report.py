@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = build_parser()
     options = parser.parse_args(arguments)
     if options.demo and (options.db or options.out):
-        parser.error("--demo has a store and a report of its own; leave --db and --out away")
+        parser.error("--demo has its own store and report; leave out --db and --out")
     folder = DEMO if options.demo else Path()
     return guarded(lambda: _write(options.db or str(folder / "results.db"), Path(options.out or folder / "REPORT.md"),
                                   options.html), options.debug)

@@ -116,7 +116,7 @@ def _add_how(group) -> None:
     group.add_argument("--db", type=address, default="results.db", metavar="FILE|URL",
                        help="the results store (default: %(default)s)")
     group.add_argument("--workers", type=_whole("number of workers"), metavar="N",
-                       help="runs at a time (default: as many as the machine carries, or the workers of --cluster)")
+                       help="runs at a time (default: what cores, memory and GPUs allow, or the workers of --cluster)")
     group.add_argument("--cluster", type=cluster_address, metavar="ADDRESS",
                        help="train on the workers of a Dask cluster: tcp://HOST:PORT of its scheduler, the file that the "
                             "scheduler wrote, or local:N for N workers started here; they need neither the store nor the input "
@@ -183,7 +183,7 @@ def guarded(action: Callable[[], int], debug: bool, stopped: str = "finished run
         status = action()
         sys.stdout.flush()
         return status
-    except BrokenPipeError:  # whoever read the output, such as `head`, has seen enough
+    except BrokenPipeError:  # the reader of the output, such as `head`, has closed it
         _discard_output()
         return 141
     except (UserError, OSError) as error:
@@ -362,5 +362,5 @@ def _positive(text: str) -> float:
     except ValueError:
         number = 0.0
     if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no learning rate: give a number above 0, such as 2e-5")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a learning rate: give a number above 0, such as 2e-5")
     return number

@@ -34,13 +34,13 @@ BLAME = ("dreadful", "boring", "clumsy", "shallow", "tedious")
 
 
 def use_demo(options) -> None:
-    """Points the options at the sample, which is made first where it is missing.
+    """Points the options at the sample, and makes it first if it is missing.
 
     Raises:
       UserError: the sample and something else were asked for at once.
     """
     if options.db != "results.db":
-        raise UserError("--demo has a store of its own in demo/; leave out --db")
+        raise UserError("--demo keeps its store in demo/; leave out --db")
     FOLDER.mkdir(exist_ok=True)
     (FOLDER / "input").mkdir(exist_ok=True)
     for task in TASKS.values():
@@ -76,7 +76,7 @@ def _write_rows(task: Task, path: Path, rows: list[tuple[str, tuple]]) -> None:
 
 
 def _make_row(task: Task, rng: random.Random) -> tuple[str, tuple]:
-    """A label and its text or pair of texts; one row in twelve carries a random label, as real data do."""
+    """A label and its text or pair of texts; one row in twelve has a random label, as real data do."""
     kinds = ("same", "denied", "other") if task.is_regression or len(task.labels) == 3 else ("same", "same", "denied")
     kind = rng.choice(kinds)
     texts = _single(kind, rng, task) if len(task.texts) == 1 else _pair(kind, rng)

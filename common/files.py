@@ -67,7 +67,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
             try:
                 put_in_place(new, folder)
             except OSError:
-                if not folder.is_dir():  # else another process has put the same there meanwhile
+                if not folder.is_dir():  # else another process has just put the same there
                     raise
     finally:
         shutil.rmtree(new, ignore_errors=True)
@@ -86,7 +86,7 @@ def errors_name(path: Path) -> Iterator[None]:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Writes a file in one step: whoever reads `path` sees the old content or the new one.
+    """Writes a file in one step: a reader of `path` sees the old content or the new one.
 
     Raises:
       OSError: it cannot be written; what was at `path` is still there.
@@ -121,7 +121,7 @@ def remove_leftovers(path: Path) -> None:
     """
     for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.new"):
         process, _, rest = leftover.name.split(".")[-2].partition("-")
-        with contextlib.suppress(OSError):  # another process has removed it meanwhile
+        with contextlib.suppress(OSError):  # another process has just removed it
             is_old = time.time() - leftover.stat().st_mtime > LEFTOVER_SECONDS
             is_dead = rest.endswith(f"-{process_space()}") and not psutil.pid_exists(int(process))
             if is_dead or is_old:

@@ -173,7 +173,7 @@ def test_weights_that_do_not_fit(write, tmp_path, change, sentence):
 @pytest.mark.parametrize(("change", "sentence"), [
     ({"hidden_size": 64}, "embeddings.word_embeddings.weight has the shape [200, 32] in its weights, but [200, 64] by its "
                           "configuration"),
-    ({"num_attention_heads": 5}, "its hidden_size 32 is no multiple of its 5 attention heads"),
+    ({"num_attention_heads": 5}, "its hidden_size 32 is not a multiple of its 5 attention heads"),
     ({"vocab_size": 100}, "its vocab.txt has 200 entries, more than its vocab_size of 100"),
     ({"model_type": "roberta"}, "its config.json has 'roberta' as model_type, and this program computes with 'bert'"),
     ({"layer_norm_eps": 1e-5}, "its config.json has 1e-05 as layer_norm_eps, and this program computes with 1e-12"),

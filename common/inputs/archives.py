@@ -1,4 +1,4 @@
-"""Archives from outside: what is wanted of a zip, by stream, under names of our own, or one sentence why it is refused."""
+"""Untrusted archives: unpacks the wanted files of a zip as streams under fixed names, or says why it is refused."""
 import os
 import re
 import shutil
@@ -20,7 +20,7 @@ MAX_RATIO = 200
 
 def unpack(file: BinaryIO, where: str, wanted: dict[str, str], folder: Path, optional: dict[str, str] | None = None
             ) -> None:
-    """Writes the wanted members of a zip into `folder`, by stream and under names of our own.
+    """Writes the wanted members of a zip into `folder`, as streams and under the given names.
 
     Args:
       wanted: name of a file at the root of the archive or below one folder -> the name to write.
@@ -71,7 +71,7 @@ def _check_members(members: dict[str, zipfile.ZipInfo], archive_size: int) -> No
     for name, member in members.items():
         kind = stat.S_IFMT(member.external_attr >> 16)
         if kind not in (0, stat.S_IFREG):
-            raise _Refused(f"its {name} is no plain file but a link or device")
+            raise _Refused(f"its {name} is a link or device, not a plain file")
         if member.flag_bits & 0x1:
             raise _Refused(f"its {name} is encrypted")
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):

@@ -34,7 +34,7 @@ def split(rows: int, validation: float, seed: int) -> tuple[np.ndarray, np.ndarr
 
 
 def count_training_rows(rows: int, validation: float) -> int:
-    """Rows of the training split of so many; at least one is left for either split."""
+    """Number of rows in the training split; each split has at least one."""
     return rows - min(max(round(validation * rows), 1), rows - 1)
 
 

@@ -40,7 +40,7 @@ class Checkpoint:
     archive_sha256: str | None
     """SHA-256 of the zip, None where a folder was given."""
     config: dict
-    """The content of bert_config.json, or what stands for it."""
+    """The content of bert_config.json, or its equivalent."""
     files: tuple[str, ...] = CHECKPOINT_FILES
     """Names of the files that a run reads: configuration, vocabulary, weights."""
     lower_case: bool | None = None
@@ -239,7 +239,7 @@ def _check_sizes(config: dict, where: str, name: str) -> None:
         if type(config.get(key)) is not int or config[key] < 1:
             raise _unusable(where, f"its {name} needs a whole number of at least 1 as {key}")
     if config["hidden_size"] % config["num_attention_heads"]:
-        raise _unusable(where, f"its hidden_size {config['hidden_size']} is no multiple of its "
+        raise _unusable(where, f"its hidden_size {config['hidden_size']} is not a multiple of its "
                                f"{config['num_attention_heads']} attention heads")
 
 

@@ -24,7 +24,7 @@ from common.files import errors_name, file_lock, new_file, put_in_place, sha256_
 TRIES = 5
 """How often a file is asked for at one address."""
 CONNECT_TRIES = 3
-"""How often it is asked for where nobody answers; only once after another host did not answer either."""
+"""The same where no server answers; only once after another host did not answer either."""
 BACKOFF_SECONDS = 0.5
 """Wait after the first failure; it doubles with each one."""
 LONGEST_WAIT_SECONDS = 30
@@ -352,7 +352,7 @@ def _explain(error: Exception, part: Path) -> _Failed:
 
 
 def _is_unreachable(error: Exception) -> bool:
-    """Whether no connection was made: the name is not known, nobody listens, or nobody answers."""
+    """Whether no connection was made: the name is not known, no server listens, or none answers."""
     import requests
     from urllib3.exceptions import NewConnectionError
 
@@ -380,7 +380,7 @@ def file_name(url: str) -> str:
     try:
         return PurePosixPath(unquote(urlsplit(url).path)).name or "file"
     except ValueError:
-        raise UserError(f"{url} is no valid address") from None
+        raise UserError(f"{url} is not a valid address") from None
 
 
 def shown(url: str) -> str:

@@ -49,7 +49,7 @@ def _say_missing_weights(folder: Path) -> str:
 
 
 def translate_config(config: dict) -> tuple[dict, list[str]]:
-    """The bert_config.json that a config.json stands for, and what the user has to know about it.
+    """The bert_config.json that corresponds to a config.json, and what the user has to know about it.
 
     Raises:
       ValueError: it is the configuration of another architecture; the text is the end of "cannot be used: ...".

@@ -12,7 +12,7 @@ def read_vocabulary(path: Path) -> list[str]:
     """The entries of vocab.txt (a line each), or of a tokenizer.json of Hugging Face, in the order of their numbers.
 
     Raises:
-      ValueError: it is no such file; the text is the end of "its vocab.txt ...".
+      ValueError: it is not a vocabulary; the text is the end of "its vocab.txt ...".
     """
     content = path.read_bytes()
     if path.suffix == ".json":
@@ -58,6 +58,6 @@ def _has_capital(word: str) -> bool:
 
 
 def find_case_in_name(name: str) -> bool | None:
-    """Whether a checkpoint of this name takes lowercased text: `uncased` or `cased` as a word of its own; None: neither."""
+    """Whether a checkpoint of this name takes lowercased text: `uncased` or `cased` as a separate word; None: neither."""
     words = re.split("[^a-z]+", name.lower())
     return True if "uncased" in words else False if "cased" in words else None

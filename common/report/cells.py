@@ -34,7 +34,7 @@ def show_f1(cell: Cell, evaluation_set: str) -> str | None:
 def show_cost(cell: Cell) -> tuple[str | None, str | None]:
     """Examples trained for each second of processor time, and core-minutes of a run: means over the runs.
 
-    Where a run has no processor time, its training time by the clock times its threads stands for it, marked.
+    Where a run has no processor time, its training time by the clock times its threads replaces it, and is marked.
     """
     runs = [run for run in cell.where_status("done") if run.core_seconds is not None]
     if not runs:

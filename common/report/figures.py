@@ -70,14 +70,14 @@ def style_of(batch_size: int) -> Style:
 
 
 def new_axes(title: str, height: float = 4.4):
-    """Fresh axes on a figure of their own, independent of pyplot's state and of the reader's matplotlibrc."""
+    """Fresh axes on a new figure, independent of pyplot's state and of the reader's matplotlibrc."""
     ax = _new_figure(height).add_subplot()
     ax.set_title(_wrap(title), loc="left")
     return ax
 
 
 def new_panels(title: str, names: Sequence[str]) -> list:
-    """Fresh axes with one x and one y axis for all, three in a row and each under its name, on a figure of their own."""
+    """Fresh axes with one x and one y axis for all, three in a row and each under its name, on a new figure."""
     rows = -(-len(names) // 3)
     figure = _new_figure(0.9 + 2.2 * rows)
     figure.suptitle(_wrap(title), x=0.01, ha="left", fontsize=SETTINGS["axes.titlesize"])
@@ -91,7 +91,7 @@ def new_panels(title: str, names: Sequence[str]) -> list:
 
 
 def new_halves(title: str, heights: Sequence[int]) -> list:
-    """Fresh axes one below the other, as high as these numbers of rows, on a figure of their own."""
+    """Fresh axes one below the other, as high as these numbers of rows, on a new figure."""
     figure = _new_figure(1.3 + 0.42 * sum(heights) + 0.5 * len(heights))
     figure.suptitle(_wrap(title), x=0.01, ha="left", fontsize=SETTINGS["axes.titlesize"])
     return list(figure.subplots(len(heights), 1, squeeze=False, height_ratios=[rows + 0.6 for rows in heights]).ravel())

@@ -13,7 +13,7 @@ LONGEST_TEXT = 200
 
 
 class Markdown(str):
-    """Text that is Markdown of our own, shown as it is; every other value is escaped."""
+    """Text that is Markdown from this program, shown as it is; every other value is escaped."""
 
     __slots__ = ()
 

@@ -97,7 +97,7 @@ def table(rows: Sequence[Mapping], columns: Mapping[str, str]) -> Markdown:
 
     Args:
       rows: values by name; None is shown as a dash.
-      columns: heading, in Markdown of our own -> name of the value.
+      columns: heading, in Markdown from this program -> name of the value.
     """
     from tabulate import tabulate
 

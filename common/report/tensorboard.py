@@ -19,7 +19,7 @@ def write_event_files(store, runs: list[tuple[RunConfig, int]], folder: Path) ->
     """Writes the curves of the finished ones among these runs, a folder each; returns how many there are.
 
     The tags are `train/loss`, `train/learning_rate`, `validation/accuracy` and so on, and `dev/accuracy` for the scores at
-    the end. All events of a run carry the time at which it was finished: the store knows no other.
+    the end. All events of a run have the time at which it was finished, the only one in the store.
 
     Raises:
       UserError: a file cannot be written.

@@ -68,7 +68,7 @@ class Driver:
     """Takes the missing runs of a study one by one, has them trained and records them."""
 
     store: RunStore
-    """Where results go; nobody but the driver writes to it."""
+    """Where results go; only the driver writes to it."""
     executor: RunExecutor
     make_job: Callable[[RunConfig, int], Job]
     display: Display
@@ -92,7 +92,7 @@ class Driver:
 
         Raises:
           UserError: the store cannot be used any more; running trainings are finished and kept in the outbox.
-          NoWorkers: nobody trains any more; runs that were being trained are given back.
+          NoWorkers: no worker is left; runs in training are pending again.
         """
         waiting = deque(_in_order(needs))
         try:
@@ -107,7 +107,7 @@ class Driver:
         except UserError as error:
             raise UserError(f"{error}{self._keep_results(error)}") from error
         finally:
-            with contextlib.suppress(UserError):  # the next call finds this process gone
+            with contextlib.suppress(UserError):  # the next call finds that this process has ended
                 if self._working:
                     self.store.patience = 0
                 for claim in self._working.values():
@@ -153,7 +153,7 @@ class Driver:
         self._ended.put(future)
 
     def _wait(self) -> list[Future]:
-        """The runs that ended meanwhile, after a second at most."""
+        """The runs that have ended; waits at most a second for one."""
         ended = []
         with contextlib.suppress(queue.Empty):
             ended.append(self._ended.get(timeout=1))
@@ -162,7 +162,7 @@ class Driver:
         return ended
 
     def _finish(self, futures: list[Future]) -> list[tuple[RunConfig, int]]:
-        """Records what has ended; returns the runs that another call took over meanwhile, to be waited for."""
+        """Records what has ended; returns the runs that another call has taken over, to wait for them."""
         ended = {self._working[future]: future for future in futures}
         results = {claim: future.result() for claim, future in ended.items() if future.exception() is None}
         lost = self.store.record_all(results, self.owner) if results else []
@@ -190,7 +190,7 @@ class Driver:
                 f"its numbers are in the store, but {result.artifact_error}; fix that and call again")))
 
     def _failed(self, claim: Claim, error: BaseException) -> bool:
-        """Records a failure; False if the run is no longer ours."""
+        """Records a failure; False if another process has taken the run over."""
         try:
             self.store.fail(claim, self.owner, str(error))
         except RunLost:

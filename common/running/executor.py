@@ -17,7 +17,7 @@ class RunExecutor(Protocol):
         """How many runs at a time it takes now; workers may come and go."""
 
     def submit(self, function: Callable, /, job: Job) -> Future:
-        """Has `function(job, report)` called in a process of its own.
+        """Calls `function(job, report)` in a separate process.
 
         The future ends with what the function returned, with a `WorkerError` if the run failed, or with `NoWorkers` if nobody
         trains any more.

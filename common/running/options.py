@@ -35,7 +35,7 @@ class RunOptions:
 
     # who trains, and how
     workers: int | None = None
-    """Runs at a time; None: as many as the machine or the cluster carries."""
+    """Runs at a time; None: as many as fit on the machine or the cluster."""
     cluster: str | None = None
     """A Dask cluster, as `--cluster` takes it; None: processes on this machine."""
     threads: int = 1
@@ -65,7 +65,7 @@ class RunOptions:
         return Path(self.cache) if self.cache else cache_dir()
 
     def count_workers(self) -> int:
-        """Runs at a time: as asked for, as a local cluster has workers, or as the machine carries."""
+        """Runs at a time: as asked for, as a local cluster has workers, or as fit on the machine."""
         from common.training.machine import runs_at_a_time
 
         _, is_local, number = (self.cluster or "").partition("local:")
@@ -76,7 +76,7 @@ def make_options(**given) -> RunOptions:
     """The options of these names.
 
     Raises:
-      UserError: there is no option of a name; the sentence lists those there are.
+      UserError: a name is unknown; the sentence lists the options.
     """
     known = [field.name for field in fields(RunOptions)]
     unknown = sorted(set(given) - set(known))

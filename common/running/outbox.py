@@ -1,7 +1,7 @@
 """Trained runs on their way to the store: a run that was trained is not trained again because the store was away.
 
 A result is written here before it is written to the store, and removed when it is there. Whatever comes between (a full disk, a
-lock that nobody gives up, a server that is gone, kill -9), whoever takes the run next finds its result and records it.
+lock that is never released, a server that is away, kill -9), the next process that takes the run finds its result and records it.
 """
 import contextlib
 import dataclasses
@@ -19,7 +19,7 @@ class Outbox:
     """The results that wait for one store.
 
     Args:
-      folder: where such files are kept; each store has a folder of its own in it.
+      folder: where such files are kept, in one folder for each store.
       store: the store's full address, which only names that folder.
     """
 
@@ -27,7 +27,7 @@ class Outbox:
         self.folder = folder / hashlib.sha256(os.fsencode(store)).hexdigest()[:16]
 
     def save(self, config: RunConfig, instance: int, result: RunResult) -> bool:
-        """Keeps a result on disk; False where that cannot be done, which is no reason to give the store up."""
+        """Keeps a result on disk; False if that is impossible, in which case the store may still work."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             replace_file(self._path(config, instance), json.dumps(dataclasses.asdict(result)).encode())

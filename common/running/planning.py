@@ -67,7 +67,7 @@ def merge_needs(needs: list[Need]) -> list[Need]:
 
 
 def split_needs(needs: list[Need], instances: int) -> tuple[list[Need], list[Need]]:
-    """The missing runs among the first so many instances of each configuration, and the others."""
+    """The missing runs among the first `instances` of each configuration, and the others."""
     def restrict(need: Need, numbers: list[int]) -> Need:
         return dataclasses.replace(need, missing=[number for number in need.missing if number in numbers])
 
@@ -81,7 +81,7 @@ def count_missing(needs: list[Need]) -> int:
 
 
 def estimate_seconds(needs: list[Need], workers: int) -> float | None:
-    """How long the missing runs take, so many at a time; None where some of them have no stored times to go by."""
+    """How long the missing runs take with this many workers; None if there are no stored times for some of them."""
     missing = [need for need in needs if need.missing]
     if any(need.seconds is None for need in missing):
         return None
@@ -94,7 +94,7 @@ def _find_need(config: RunConfig, runs: dict[int, RunState], instances: int, ret
     set_aside = {number for number, run in runs.items() if run.set_aside}
     wanted = list(itertools.islice((number for number in itertools.count() if number not in set_aside), instances))
     finished = [number for number, run in runs.items() if number not in set_aside and run.status in FINISHED]
-    hopeless = [number for number, run in runs.items() if run.status == "failed" and run.failures >= MAX_FAILURES]
-    given_up = [number for number in wanted if number in hopeless and not retry_failed]
+    exhausted = [number for number, run in runs.items() if run.status == "failed" and run.failures >= MAX_FAILURES]
+    given_up = [number for number in wanted if number in exhausted and not retry_failed]
     missing = [number for number in wanted if number not in finished and number not in given_up]
     return Need(config, len(finished), wanted, missing, given_up, seconds)

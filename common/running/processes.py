@@ -1,4 +1,4 @@
-"""An executor that gives every call a process of its own.
+"""An executor that runs every call in a new process.
 
 A fresh process keeps memory flat, makes a crash cost one run, and starts from the same state whatever ran before. On Linux it is
 forked from a server that has TensorFlow imported already, so it starts in a quarter of a second instead of ten. On macOS a fork
@@ -200,7 +200,7 @@ def _cause_of_death(exit_code: int, for_memory: bool) -> str:
     """Why a process died.
 
     Args:
-      for_memory: the system has killed a process of this control group for lack of memory meanwhile.
+      for_memory: the system has killed a process of this control group for lack of memory since the run began.
     """
     if exit_code == -signal.SIGKILL and for_memory:
         limit = memory_limit()

@@ -82,7 +82,7 @@ class Display:
         self._told_waiting = True
 
     def found(self, config: RunConfig, instance: int) -> None:
-        """A run that somebody else finished meanwhile."""
+        """Another process has finished a run."""
         self._line(config, instance, "was trained by another process")
 
     def close(self) -> None:

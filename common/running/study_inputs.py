@@ -103,7 +103,7 @@ def load_inputs(tasks: tuple[str, ...], options: RunOptions, expected: ExpectedI
     """Finds, fetches, reads and checks all that a study trains on.
 
     Args:
-      expected: for a plan, which fetches nothing: stands for the files that are not here yet.
+      expected: for a plan, which downloads nothing: what the missing files are expected to hold.
 
     Raises:
       UserError: the checkpoint, or every task's files, cannot be used.

@@ -129,7 +129,7 @@ class StudyRun:
 
         Raises:
           UserError: the store cannot be used.
-          NoWorkers: nobody trains any more.
+          NoWorkers: no worker is left.
         """
         parts = self.make_parts()
         with closing(Store(self.options.db)) as store:

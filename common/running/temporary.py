@@ -1,4 +1,4 @@
-"""The temporary files of a study: in a folder of its own, of which nothing is left.
+"""The temporary files of a study, in one folder that is removed in the end.
 
 A process that trains makes the folder when it first needs it, keeps it locked while it lives, and removes it when it ends. What a
 killed process left is removed by the next one, which finds it unlocked. (systemd, which removes old files from /tmp, leaves a

@@ -182,7 +182,7 @@ class Store(Database):
 
         Returns:
           What was taken, and the status of those before the last of them that could not be: they are finished or failed, or
-          somebody is at work on them.
+          another process trains them.
         """
         claims, new, others = [], [], {}
         with self.writing() as connection:

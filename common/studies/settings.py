@@ -8,7 +8,7 @@ from common.studies.names import show_value
 
 FLAGS = {"task": "--task", "data": "--glue-dir", "checkpoint": "--checkpoint", "batch_size": "--batch-sizes",
          "peak_learning_rate": "--rates", "lower_case": "--lower-case"}
-"""Fields with a flag of their own, which says more than a value can."""
+"""Fields that have another flag, which says more than a value can."""
 FIELDS = {field.name: field for field in dataclasses.fields(RunConfig) if field.name not in (*FLAGS, "recipe")}
 """Fields that can be set, by name."""
 ANY: dict[str, typing.Any] = {"task": "", "data": "", "checkpoint": "", "batch_size": 1, "peak_learning_rate": 1, "epochs": 1}
@@ -45,7 +45,7 @@ def describe_fields() -> str:
 def _divide(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if name in FLAGS:
-        raise UserError(f"{name} has a flag of its own: {FLAGS[name]}")
+        raise UserError(f"{name} has another flag: {FLAGS[name]}")
     if not equals or name not in FIELDS:
         raise UserError(f"{text!r} sets no field: give FIELD=VALUE with one of {', '.join(FIELDS)}")
     return name, value

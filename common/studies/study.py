@@ -17,7 +17,7 @@ class Condition:
     settings: Callable[[RunConfig, int], list[dict]] = lambda config, rows: [{}]
     """(configuration as the grid has it, rows of the training split) -> fields to change, for each run wanted instead."""
     search: int = 0
-    """0: every one of these is wanted. Else each is tried with so many instances, and the best on validation is wanted."""
+    """0: all of them are trained. Otherwise the number of instances to try each with; the best on validation is trained."""
 
     def apply(self, config: RunConfig, rows: int) -> list[RunConfig]:
         """What takes the place of a configuration of the grid."""
@@ -38,7 +38,7 @@ class Study:
     epochs: int
     instances: int
     batch_sizes_of: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    """Tasks with batch sizes of their own: task -> batch sizes."""
+    """Batch sizes of the tasks that differ: task -> batch sizes."""
     conditions: tuple[Condition, ...] = (Condition(),)
     settings: dict[str, object] = field(default_factory=dict)
     """Fields of every configuration that are not as the recipe has them: name -> value."""

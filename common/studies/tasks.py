@@ -52,7 +52,7 @@ class Task:
     labels: tuple[str, ...] | None
     """The classes in the order of their numbers, as the files spell them; None for a regression on 0..5."""
     train_rows: int
-    """Rows of the official training file that carry a label."""
+    """Labelled rows of the official training file."""
     evaluation_rows: dict
     """Evaluation set -> its official number of rows. The set `dev` is the file `dev.tsv`."""
     metric: str = "accuracy"
@@ -62,13 +62,13 @@ class Task:
     columns: int | None = None
     """Number of columns where there is no header to count them."""
     unlabelled: str | None = None
-    """A label that stands for "no label": such rows are left out (SNLI's `-`)."""
+    """The label that means "no label": such rows are left out (SNLI's `-`)."""
     skip_broken: bool = False
     """Leave rows with missing fields out, as TensorFlow Datasets does for QQP; elsewhere they are errors."""
     aliases: dict = field(default_factory=dict)
     """Other file names under which a set is published: set -> file name."""
     tests: tuple[TestSet, ...] = ()
-    """What the GLUE server scores; nothing for SNLI, which is no task of GLUE."""
+    """What the GLUE server scores; nothing for SNLI, which is not a GLUE task."""
     test_texts: tuple[str, ...] | None = None
     """The text columns of the test sets, where they are called otherwise."""
     extra_columns: int = 0
@@ -149,7 +149,7 @@ def get_task(name: str) -> Task:
     """The task of this name, in any case and with or without its hyphen: `STS-B`, `sts-b`, `stsb`.
 
     Raises:
-      UserError: there is no such task; the sentence lists those there are.
+      UserError: there is no such task; the sentence lists the tasks.
     """
     task = find_task(name)
     if task:

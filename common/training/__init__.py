@@ -1,5 +1,5 @@
 """How a run is trained: from a `Job` to a `RunResult`, and the fine-tuned classifier that it leaves.
 
 May import `studies` and `inputs`. `job`, `run`, `artifacts` and `environment` are light; what imports TensorFlow at the top
-(`trainer`, `model`, `unpadded`, `masks`) is imported by them when a run begins, and by nobody outside this room.
+(`trainer`, `model`, `unpadded`, `masks`) is imported by them when a run begins, and by no other room.
 """

@@ -79,7 +79,7 @@ def _revision() -> str | None:
 TAKES_PART = ("training/*.py", "inputs/*.py", "studies/config.py", "studies/tasks.py", "files.py")
 TAKES_NO_PART = ("training/artifacts.py", "training/classifier.py", "training/glue_server.py", "training/input_check.py",
                  "training/machine.py", "training/saved_classifier.py", "inputs/archives.py", "inputs/download.py")
-"""What is kept beside the numbers, how many runs a machine carries, and how files come here whose digests are checked."""
+"""What is kept beside the numbers, how many runs a machine trains at a time, and how files whose digests are checked get here."""
 
 
 def code_digest(package: Path = PACKAGE) -> str:

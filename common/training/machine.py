@@ -1,4 +1,4 @@
-"""What this process may use of its machine, and how many runs at a time that carries.
+"""What this process may use of its machine, and how many runs at a time fit on it.
 
 Linux limits a process by its affinity and by control groups: its own and all those around it (cgroups(7)); a container is such a
 group. Both versions of them are read.
@@ -23,7 +23,7 @@ GRANTED = ("SLURM_CPUS_PER_TASK", "PBS_NCPUS", "NSLOTS", "LSB_DJOB_NUMPROC")
 
 
 def runs_at_a_time(threads: int, cores: int | None = None, memory: float | None = None) -> int:
-    """How many runs a machine carries: one for each GPU, else as many as its cores; in both cases no more than its memory.
+    """How many runs fit on a machine at a time: one for each GPU, else one for each core; in both cases as far as memory goes.
 
     Args:
       threads: threads of each run.

@@ -224,7 +224,7 @@ def _includes_0(effect: Effect | None) -> bool:
 
 
 def leave_out_seen(question: Question) -> tuple[Cell, ...]:
-    """The question's cells with the runs that nobody had looked at."""
+    """The question's cells with the runs that had not been looked at."""
     return tuple(dataclasses.replace(cell, runs=tuple(run for run in cell.runs if not was_seen(run, question.group)))
                  for cell in question.cells)
 

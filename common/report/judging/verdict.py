@@ -61,7 +61,7 @@ class Verdict:
     scored: int = 0
     """Runs with a score that the test rests on."""
     planned: int = 0
-    """Runs that the protocol, or whoever asked for more, planned for it."""
+    """Runs planned for it, by the protocol or by a user who asked for more."""
     seen: int = 0
     """Scored runs that had been looked at before the protocol was written."""
     later: Effect | None = None

@@ -14,7 +14,7 @@ from common.running.temporary import own_folder
 
 
 class LocalWorkers:
-    """A scheduler and `number` workers, each of one run at a time, in a process group of their own: Ctrl-C does not reach them.
+    """A scheduler and `number` workers of one run at a time each, in a separate process group, out of reach of Ctrl-C.
 
     Args:
       threads: threads of each run.

@@ -187,6 +187,6 @@ def _tell(worker, topic: str, last: list[float], job: Job, progress: Progress) -
 
 
 def _is_unwanted(worker) -> bool:
-    """Whether nobody waits for the task of this thread any more: its driver let go of it or is gone, or the worker closes."""
+    """Whether the task of this thread is no longer wanted: its driver has released it or has ended, or the worker closes."""
     task = worker.state.tasks.get(worker.get_current_task())
     return task is None or task.state == "cancelled" or worker.status.name in ("closing", "closed")
