@@ -1,6 +1,6 @@
 """Fine-tuned classifiers on disk: saved by a study's --save-models, loaded in one line, answering for any text.
 
-    from common.training.classifier import load_classifier
+    from common import load_classifier
     classify = load_classifier("models/MRPC-batch8-rate2e-05-1a2b3c4d-instance0")
     classify([("He bought it.", "It was bought.")])                    # ["1"]
 
