@@ -18,6 +18,7 @@ from common.running.progress import Display
 from common.store.owner import Owner
 from common.store.store import Claim, RunLost
 from common.studies.config import RunConfig
+from common.studies.names import count
 from common.training.job import Job, RunResult
 from common.training.run import train_run
 
@@ -208,7 +209,7 @@ class Driver:
         trained = [future for future in self._working if future.exception() is None]
         lost = sum(not self._kept[future] for future in trained)
         if lost:
-            return f"; {lost} trained runs could not be kept in {self.outbox.folder} either and are lost"
+            return f"; {count(lost, 'trained run')} could not be kept in {self.outbox.folder} either, and must be trained again"
         return f"; what was trained is kept in {self.outbox.folder}: call again to record it" if trained else ""
 
     def _fail(self, config: RunConfig, instance: int, error: BaseException) -> None:
