@@ -504,6 +504,26 @@ def test_workers_end_with_a_killed_driver(tmp_path):
     wait_until(lambda: living_workers(tmp_path) == [])
 
 
+UNGUARDED = """
+import sys
+print("the script runs", flush=True)
+sys.path[:0] = [{here!r}, {root!r}]
+from stand_in import report_steps
+from common.running.processes import FreshProcesses
+
+executor = FreshProcesses(1)
+executor._context.set_forkserver_preload(["common.running.driver"])  # without TensorFlow it starts in a moment
+print(executor.submit(report_steps, None).result().evaluations[0]["score"])
+executor.kill()
+"""
+
+
+def test_a_script_without_a_main_guard_does_not_run_again_in_its_workers(tmp_path):
+    (tmp_path / "script.py").write_text(UNGUARDED.format(here=str(HERE), root=str(HERE.parent)))
+    done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert (done.stdout, done.stderr) == ("the script runs\n0.75\n", "")
+
+
 def wait_until(holds, seconds=60):
     deadline = time.monotonic() + seconds
     while not holds():
