@@ -335,7 +335,7 @@ def encoder(monkeypatch):
     """A stand-in for the tokenizer: one id for each letter. Counts how often it is called."""
     calls = []
 
-    def encode(texts, vocabulary, max_length):
+    def encode(texts, vocabulary, max_length, lower_case):
         calls.append(max_length)
         rows = [[2, *(ord(letter) for text in row for letter in text), 3] for row in texts]
         return rows, [2 + len(row[0]) for row in texts]
