@@ -1,12 +1,14 @@
 """What a process may use of its machine: affinity, control groups made up and real, batch systems, GPUs by a stand-in."""
 import contextlib
 import os
+import runpy
 import subprocess
 import sys
 import uuid
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from common.training import machine
@@ -240,3 +242,14 @@ def test_runs_at_a_time_are_what_the_gpus_carry_and_not_the_cores(gpus, monkeypa
     assert machine.runs_at_a_time(1) == machine.runs_at_a_time(8) == 1
     gpus(TWO, visible="")
     assert machine.runs_at_a_time(1) == 16
+
+
+# -- a program and a home that can only be read
+
+def test_kernels_are_compiled_where_nothing_can_be_written(monkeypatch):
+    caching = pytest.importorskip("numba.core.caching")
+    monkeypatch.setattr(caching.CacheImpl, "_locator_classes", [])
+    with pytest.raises(RuntimeError, match="no locator available"):
+        pytest.importorskip("numba").njit(cache=True)(lambda: 0)
+    namespace = runpy.run_module("common.training.kernels")
+    assert namespace["sum_of_squares"](np.float32([3, 4])) == 25

@@ -3,6 +3,8 @@
 The compiled code is kept beside this file, so that only the first import on a machine compiles (two seconds). Nothing is
 reordered but the sum of squares, which is added up in as many lanes as the processor's vectors have.
 """
+from collections.abc import Callable
+
 import numpy as np
 from numba import njit, types
 
@@ -13,7 +15,17 @@ BLOCK = 4096
 """Squares that are added up in float32 before their sum is added in float64."""
 
 
-@njit(types.float64(_GRADIENT), cache=True, fastmath={"reassoc", "nsz"})
+def _compile(signature, **options) -> Callable:
+    """Numba's `njit`, which keeps the compiled code if it can: beside this file, or in the user's cache folder."""
+    def decorate(function: Callable) -> Callable:
+        try:
+            return njit(signature, cache=True, **options)(function)
+        except RuntimeError:  # there is none, in a container that can only be read
+            return njit(signature, **options)(function)
+    return decorate
+
+
+@_compile(types.float64(_GRADIENT), fastmath={"reassoc", "nsz"})
 def sum_of_squares(values):
     """Sum of the squares of float32 [numbers], in float64."""
     total = 0.0
@@ -25,7 +37,7 @@ def sum_of_squares(values):
     return total
 
 
-@njit(types.void(_VECTOR, _VECTOR, _VECTOR, _GRADIENT, _NUMBERS), cache=True, error_model="numpy")
+@_compile(types.void(_VECTOR, _VECTOR, _VECTOR, _GRADIENT, _NUMBERS), error_model="numpy")
 def update(weights, means, squares, gradient, numbers):
     """One step of AdamW for weights, float32 [numbers] as all the arrays, in place.
 
@@ -46,7 +58,7 @@ def update(weights, means, squares, gradient, numbers):
         weights[place] = weight - mean * corrected / (np.sqrt(square) + epsilon)
 
 
-@njit(types.void(_TABLE, _TABLE, _TABLE, _ROWS, _PLACES, _NUMBERS), cache=True, error_model="numpy")
+@_compile(types.void(_TABLE, _TABLE, _TABLE, _ROWS, _PLACES, _NUMBERS), error_model="numpy")
 def update_rows(weights, means, squares, values, places, numbers):
     """`update` of a table, float32 [rows, width], whose gradient is the sum of these values at these rows, 0 elsewhere.
 
