@@ -1,7 +1,5 @@
 """Fixtures that several test files share."""
-import atexit
 import os
-import shutil
 import signal
 import tempfile
 
@@ -9,14 +7,14 @@ import postgres_server
 import pytest
 import stand_in
 
+from common.running.temporary import own_folder
 from common.store.owner import Owner
 from common.store.store import Store
 
 # TensorFlow leaves files in the temporary folder of a process: the tests have one of their own, save for pytest's own folders.
 os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
-tempfile.tempdir = os.environ["TMPDIR"] = tempfile.mkdtemp(prefix="tests-")
+tempfile.tempdir = os.environ["TMPDIR"] = str(own_folder())
 os.chmod(tempfile.tempdir, 0o711)  # PostgreSQL's server, of another user, has its folder in it
-atexit.register(shutil.rmtree, tempfile.tempdir, ignore_errors=True)
 
 # A shell starts its background jobs with Ctrl-C ignored, and every process started from there inherits that: the tests of
 # Ctrl-C need it as in the foreground.
