@@ -150,6 +150,19 @@ def test_the_files_of_a_run_are_named_relative_to_its_folder(tmp_path):
         "MNLI-m.tsv": [("a", "b")], "MNLI-mm.tsv": [("a", "b")], "AX.tsv": [("a", "b")]}
 
 
+@pytest.mark.parametrize("pattern", ["data/{}-00000-of-00001.parquet", "{}/data-00000-of-00001.arrow",
+                                     "1.0.0/fd8e/glue-{}.arrow"])
+def test_a_copy_of_the_named_files_is_read_alike(tmp_path, pattern):
+    """As on a worker of a cluster, which gets these files alone."""
+    write = write_parquet if pattern.endswith("parquet") else write_arrow
+    folder = write_hub(tmp_path / "mnli", "MNLI", write, pattern)
+    (folder / "README.md").write_text("")
+    for name in where_files(TASKS["MNLI"], folder):
+        (tmp_path / "copy" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(folder / name, tmp_path / "copy" / name)
+    assert load("MNLI", tmp_path / "copy").digest == load("MNLI", folder).digest
+
+
 # -- folders
 
 @pytest.mark.parametrize("task, place", [
