@@ -121,8 +121,9 @@ def _add_how(group) -> None:
                        help="train on the workers of a Dask cluster: tcp://HOST:PORT of its scheduler, the file that the "
                             "scheduler wrote, or local:N for N workers started here; they need neither the store nor the input "
                             "files, and files to keep come back from them (docs/running.md)")
-    group.add_argument("--threads", type=_whole("number of threads"), default=1, metavar="N",
-                       help="threads of each run; another number rounds differently (default: %(default)s)")
+    group.add_argument("--threads", type=_threads, default=1, metavar="N|auto",
+                       help="threads of each run (default: %(default)s); with auto, a study of fewer runs than cores gives each "
+                            "run several. Another number rounds differently; the number is kept with the run")
     group.add_argument("--dry-run", action="store_true", help="show what is there and what would be trained, and stop")
     group.add_argument("--retry-failed", action="store_true", help="retry runs that failed three times")
     group.add_argument("--fail-fast", action="store_true", help="stop at the first run that fails")
@@ -348,6 +349,10 @@ def _whole(what: str) -> Callable[[str], int]:
             raise argparse.ArgumentTypeError(f"{text!r} is no {what}: give a whole number of at least 1")
         return number
     return parse
+
+
+def _threads(text: str) -> int | str:
+    return text if text == "auto" else _whole("number of threads")(text)
 
 
 def _yes_or_no(text: str) -> bool:

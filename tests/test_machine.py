@@ -253,3 +253,27 @@ def test_kernels_are_compiled_where_nothing_can_be_written(monkeypatch):
         pytest.importorskip("numba").njit(cache=True)(lambda: 0)
     namespace = runpy.run_module("common.training.kernels")
     assert namespace["sum_of_squares"](np.float32([3, 4])) == 25
+
+
+# -- threads of a run
+
+@pytest.mark.parametrize(("asked", "workers", "runs", "threads"), [
+    (1, None, 1, 1), (3, None, 1, 3),
+    ("auto", None, 1, 16), ("auto", None, 5, 3), ("auto", None, 16, 1), ("auto", None, 100, 1),
+    ("auto", 2, 100, 8),  # no more than two at a time, as asked
+])
+def test_idle_cores_are_shared_out_when_asked(monkeypatch, asked, workers, runs, threads):
+    from common.running.options import RunOptions
+
+    monkeypatch.setattr(machine, "count_cores", lambda: 16)
+    monkeypatch.setattr(machine, "free_memory", lambda: 64e9)
+    monkeypatch.setattr(machine, "find_gpus", lambda: [])
+    assert RunOptions(threads=asked, workers=workers).count_threads(runs) == threads
+
+
+def test_a_cluster_has_no_idle_cores_to_share_out():
+    from common import UserError
+    from common.running.options import make_options
+
+    with pytest.raises(UserError, match="give a number of threads with --cluster"):
+        make_options(threads="auto", cluster="local:2")

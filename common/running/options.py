@@ -38,8 +38,8 @@ class RunOptions:
     """Runs at a time; None: as many as fit on the machine or the cluster."""
     cluster: str | None = None
     """A Dask cluster, as `--cluster` takes it; None: processes on this machine."""
-    threads: int = 1
-    """Threads of each run."""
+    threads: int | str = 1
+    """Threads of each run; "auto": where there are fewer runs than cores, a run gets several."""
     allow_high_rates: bool = False
     """Train with learning rates above 0.1, too."""
     retry_failed: bool = False
@@ -69,17 +69,26 @@ class RunOptions:
         from common.training.machine import runs_at_a_time
 
         _, is_local, number = (self.cluster or "").partition("local:")
-        return self.workers or (int(number) if is_local else runs_at_a_time(self.threads))
+        return self.workers or (int(number) if is_local else runs_at_a_time(1 if self.threads == "auto" else self.threads))
+
+    def count_threads(self, runs: int) -> int:
+        """Threads of each run, where so many runs are to be trained."""
+        from common.training.machine import count_cores
+
+        return self.threads if self.threads != "auto" else max(1, count_cores() // min(runs, self.count_workers()))
 
 
 def make_options(**given) -> RunOptions:
     """The options of these names.
 
     Raises:
-      UserError: a name is unknown; the sentence lists the options.
+      UserError: a name is unknown (the sentence lists the options), or two options do not go together.
     """
     known = [field.name for field in fields(RunOptions)]
     unknown = sorted(set(given) - set(known))
     if unknown:
         raise UserError(f"there is no option {unknown[0]!r}; options are: {', '.join(known)}")
-    return RunOptions(**given)
+    options = RunOptions(**given)
+    if options.cluster and options.threads == "auto":
+        raise UserError("--threads auto shares out the cores of this machine; give a number of threads with --cluster")
+    return options

@@ -1,4 +1,5 @@
 """The way of a study to recorded runs: inputs, plan, training, files that are kept. The command line and notebooks call it."""
+import functools
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -208,7 +209,8 @@ class StudyRun:
             say(_announce(total, executor.places(), estimate_seconds(needs, executor.places()), train is retrain))
             display = Display(total)
             executor.on_report = display.progress
-            driver = Driver(store, executor, self._make_job, display, outbox, train, self.options.fail_fast)
+            make_job = functools.partial(self._make_job, self.options.count_threads(total))
+            driver = Driver(store, executor, make_job, display, outbox, train, self.options.fail_fast)
             try:
                 driver.run(needs)
             finally:
@@ -230,9 +232,9 @@ class StudyRun:
                 "them")
         return FreshProcesses(self.options.count_workers())
 
-    def _make_job(self, config: RunConfig, instance: int) -> Job:
+    def _make_job(self, threads: int, config: RunConfig, instance: int) -> Job:
         return Job(config, instance, self.inputs.checkpoint, self.inputs.folders[config.task], self.options.cache_folder,
-                   self.options.threads, self.options.artifacts, keep_predictions=self.options.predictions)
+                   threads, self.options.artifacts, keep_predictions=self.options.predictions)
 
 
 def _announce(total: int, workers: int, seconds: float | None, again: bool) -> str:
