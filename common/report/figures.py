@@ -113,7 +113,7 @@ def _new_figure(height: float):
 def _wrap(title: str) -> str:
     """A title of at most two lines, in letters that the font has."""
     plain = title.replace("−", "-").encode("latin-1", "replace").decode("latin-1")
-    lines = textwrap.wrap(plain, 82, max_lines=2, placeholder=" ...")
+    lines = textwrap.wrap(plain, 72, max_lines=2, placeholder=" ...")
     return "\n".join(lines)
 
 
@@ -159,7 +159,7 @@ def draw_line(ax, columns: Sequence[Column], label: str):
 def _draw_column(ax, column: Column) -> None:
     style, shown = style_of(column.batch_size), column.has_mean
     scores = [(score, style.marker) for score in column.scores] + [(score, "x") for score in column.collapsed]
-    places = _beside(column.x, len(scores)) if shown else [column.x] * len(scores)
+    places = _beside(column.x, len(scores)) if shown else _astride(column.x, len(scores))
     for x, (score, marker) in zip(places, scores, strict=True):
         ax.plot(x, score, ls="", marker=marker, ms=5.5, mfc="white", mec=style.colour, mew=1.2, zorder=3)
     if shown:
@@ -174,6 +174,11 @@ def _beside(x: float, count: int) -> list[float]:
     """Places to the right of x on a logarithmic axis, so that runs hide neither each other nor the interval."""
     gap = min(0.09, 0.4 / max(count, 1))
     return [x * 2 ** (0.14 + gap * place) for place in range(count)]
+
+
+def _astride(x: float, count: int) -> list[float]:
+    """Places about x on a logarithmic axis, a little apart, so that equal scores show as two."""
+    return [x * 2 ** (0.11 * (place - (count - 1) / 2)) for place in range(count)]
 
 
 def name_marks(ax, columns: Sequence[Column]):
@@ -323,6 +328,7 @@ def draw_dependencies(ax):
     ax.set_ylim(-0.5, 3.5)
     labels = {name: ax.text(x, y, name, ha="center", va="center", fontsize=9.5, zorder=3,
                             bbox={"boxstyle": "round,pad=0.4", "fc": "white", "ec": INK}) for name, (x, y) in BOXES.items()}
+    ax.figure.draw_without_rendering()  # else no box has a size for the arrows to end at
     for start, end in ARROWS:
         ax.annotate("", BOXES[end], BOXES[start], zorder=1, arrowprops={
             "arrowstyle": "-|>", "mutation_scale": 13, "color": GREY, "lw": 1.2, "shrinkA": 4, "shrinkB": 4,
