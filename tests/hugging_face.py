@@ -37,7 +37,8 @@ def write_folder(folder, get, config, words, *, prefix="bert.", norm=("weight", 
             layer_norm(f"encoder.layer.{layer}.{place.replace('/', '.')}.LayerNorm", f"encoder/layer_{layer}/{place}")
     dense("pooler.dense", "pooler/dense")
     tensors = {prefix + name: np.ascontiguousarray(value) for name, value in tensors.items()}
-    tensors |= {"cls.predictions.bias": np.zeros(len(words)), "cls.seq_relationship.weight": np.zeros((2, config["hidden_size"]))}
+    tensors |= {"cls.predictions.bias": np.zeros(len(words), np.float32),
+                "cls.seq_relationship.weight": np.zeros((2, config["hidden_size"]), np.float32)}
     tensors = {name: value.astype(dtype) if value.dtype == np.float32 else value for name, value in tensors.items()}
     if change:
         change(tensors)

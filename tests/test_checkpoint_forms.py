@@ -1,6 +1,7 @@
 """One checkpoint in Google's form and in Hugging Face's, fine-tuned checkpoints, lowercasing, and what is refused."""
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import hugging_face
 import numpy as np
 import pytest
+import transformers_environment
 
 from common import UserError
 from common.inputs.checkpoint import get_checkpoint
@@ -230,6 +232,20 @@ def test_files_that_cannot_be_used(write, tmp_path, change, sentence):
     folder = write()
     change(folder)
     assert refusal(folder, tmp_path).startswith(sentence)
+
+
+@pytest.mark.tensorflow
+@pytest.mark.slow
+def test_the_way_to_convert_a_pickle_leads_to_the_same_checkpoint(write, tmp_path):
+    python = transformers_environment.find_python()
+    usual, folder = get_checkpoint(str(write("usual")), tmp_path), write("pickled")
+    subprocess.run([python, "-c", "import sys, torch; from safetensors.torch import load_file; "
+                    "torch.save(load_file(sys.argv[1] + '/model.safetensors'), sys.argv[1] + '/pytorch_model.bin')", folder],
+                   check=True)
+    (folder / "model.safetensors").unlink()
+    (program,) = re.findall('python -c "(.*)"', refusal(folder, tmp_path))
+    subprocess.run([python, "-c", program], check=True)
+    assert get_checkpoint(str(folder), tmp_path).digest == usual.digest
 
 
 @pytest.mark.tensorflow
