@@ -95,8 +95,8 @@ def test_a_wrong_number_of_texts_is_refused(tf, kept):
     assert str(caught.value) == "MRPC takes 2 text(s) for each answer, not 1: ('alone',)"
 
 
-def test_the_line_of_the_readme_in_a_program_of_its_own(kept):
-    (line,) = re.findall("from common.training.classifier import load_classifier; .*", (ROOT / "README.md").read_text())
+def test_the_line_of_the_documentation_in_a_program_of_its_own(kept):
+    (line,) = re.findall("from common import load_classifier; .*", (ROOT / "docs/studies.md").read_text())
     line = re.sub('"models/[^"]*"', repr(str(kept[2])), line)
     done = subprocess.run([sys.executable, "-c", line], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout in ("['0']\n", "['1']\n")
