@@ -164,7 +164,7 @@ def test_a_partly_run_study_says_what_is_missing(fill):
     assert row(text, "2")[1:4] == ["71.1 (n = 1 of 4)", "80.0", "75.0"]
     assert row(text, "8")[1:6] == ["- (n = 0 of 4)", "-", "-", "-", "-"]
     assert row(text, f'<a id="claim-batch-size"></a>{SMALLER}')[1:] == [
-        "MRPC, mini", "1 of 20 runs", "**so far**. 1 of 20 planned runs are in"]
+        "MRPC, mini", "1 of 20 runs", "**so far**: 1 of 20 planned runs are in"]
     assert f"{SMALLER} (the original)" in text and "do not say yet whether smaller batches do better" in text
 
 

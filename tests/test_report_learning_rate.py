@@ -57,7 +57,7 @@ def test_claims_are_lines_of_the_first_table_and_their_evidence_is_in_the_sectio
         "**supported**", "+0.70 [+0.25, +1.15] points", "MNLI dev_matched, mini: 16 runs", "[how](#claim-best-rate-128)"]
     assert row(text, "a larger batch needs a larger rate (the original; Smith and Le 2017)")[1] == "**supported**"
     found = row(section(text), '<a id="claim-best-rate-64"></a>batch size 64 is best at peak rate 1e-4')
-    assert found[1:4] + found[-1:] == ["MNLI dev_matched, mini", "16 runs", "+0.70 [+0.25, +1.15]", "**supported**. 4 of "
+    assert found[1:4] + found[-1:] == ["MNLI dev_matched, mini", "16 runs", "+0.70 [+0.25, +1.15]", "**supported**: 4 of "
         "these runs had been seen before the protocol was written; the others alone: +0.70 [+0.25, +1.15]"]
     assert row(section(text), "batch size 64 is best at peak rate 1e-4")[1] == "MNLI dev_mismatched, mini"
     assert "That batch size 64 is best at peak rate 1e-4 is **supported** on MNLI (mini, 16 runs; +0.70 " in text
@@ -70,7 +70,7 @@ def test_one_run_of_each_cell_decides_nothing(fill):
             cell(fill, checkpoint, batch_size, rate, 0.7 + rate)
     text = report()
     assert row(section(text), '<a id="claim-best-rate-64"></a>batch size 64 is best at peak rate 1e-4')[2:] == [
-        "4 of 16 runs", "**so far**. 4 of 16 planned runs are in"]
+        "4 of 16 runs", "**so far**: 4 of 16 planned runs are in"]
     assert "Which rate is best at batch 64 and 128, and whether a larger batch needs a larger rate, is open: MNLI" in text
 
 

@@ -108,7 +108,7 @@ def test_reasons_with_what_their_verdicts_compare(filling):
     text = report()
     # slope then minus half of that as is, for each instance: mean +- WOBBLE / 2, so s = 1.291e-4 and half = 3.182446 s / 2
     found = verdicts(text)
-    assert {reason: (cells[1], cells[2], cells[-1].split(".")[0]) for reason, cells in found.items()} == {
+    assert {reason: (cells[1], cells[2], cells[-1].split(":")[0]) for reason, cells in found.items()} == {
         DROPOUT: ("40 runs", "−0.50 [−0.52, −0.48]", "**contradicted**"),
         STEPS: ("36 runs", "+0.50 [+0.48, +0.52]", "**supported**"),
         LINEAR: ("36 runs", "+0.00 [−0.80, +0.80]", "**undecided**"),
@@ -315,7 +315,7 @@ def test_heads_and_orders(fill, heads, orders, verdicts, larger):
     rows = [row(text, name) for name in ("the head's initial values", "data order and dropout masks")]
     claims = [row(text, f'<a id="claim-spread-{part}"></a>{name} add to the spread between runs')
               for part, name in (("head", "the head's initial values"), ("order", "data order and dropout masks"))]
-    assert [each[-1].split(".")[0] for each in claims] == verdicts
+    assert [each[-1].split(":")[0] for each in claims] == verdicts
     assert larger in text
     # the rest: 16 cells of 1e-6 on 16 degrees of freedom
     assert row(text, "the rest")[1] == "0.10"
@@ -330,9 +330,9 @@ def test_a_partly_run_design_uses_the_heads_that_have_every_order(fill):
     text = section(report())
     assert row(text, "head 0")[1:] == ["72.7", "72.7", "73.1", "73.1", "73.4"]
     assert "Heads 3, orders 5, set dev." in text
-    assert "**so far**. 15 of 25 planned runs are in" in text
+    assert "**so far**: 15 of 25 planned runs are in" in text
 
 
 def test_a_single_head_tells_nothing(fill):
     fill_spread(fill, fill.checkpoint(), 0.01, 0.002, instances=1)
-    assert "**so far**. 5 of 25 planned runs are in" in section(report())
+    assert "**so far**: 5 of 25 planned runs are in" in section(report())

@@ -85,7 +85,8 @@ def show_outcome(verdict: Verdict) -> Markdown:
 def show_verdict(verdict: Verdict) -> Markdown:
     """Outcome, why it is undecided, and what would decide it."""
     said = [verdict.reason, show_needed(verdict), show_seen(verdict)]
-    return Markdown(". ".join([show_outcome(verdict), *(each.rstrip(".") for each in said if each)]))
+    words = "; ".join(each.rstrip(".") for each in said if each)
+    return Markdown(f"{show_outcome(verdict)}: {words}" if words else show_outcome(verdict))
 
 
 def show_seen(verdict: Verdict) -> str:
