@@ -44,8 +44,8 @@ def write_tests(task, folder, rows, header=None):
 
 def predict(task, tmp_path, labels, logits):
     (tmp_path / "vocab.txt").write_text(VOCABULARY)
-    job = SimpleNamespace(config=SimpleNamespace(task=task, max_length=128), data_folder=tmp_path / task, cache=tmp_path,
-                          checkpoint=SimpleNamespace(vocab=tmp_path / "vocab.txt"))
+    job = SimpleNamespace(config=SimpleNamespace(task=task, max_length=128, lower_case=None), data_folder=tmp_path / task,
+                          cache=tmp_path, checkpoint=SimpleNamespace(vocab=tmp_path / "vocab.txt"))
     write_predictions(Fixed(labels, logits), job, tmp_path / "out")
     return {path.name: path.read_text() for path in (tmp_path / "out").iterdir()}
 

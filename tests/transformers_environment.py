@@ -2,6 +2,7 @@
 
 It is made once, in a cache folder of the user; BERT_GLUE_TRANSFORMERS names the Python of one that is there already.
 """
+import functools
 import os
 import subprocess
 import sys
@@ -33,22 +34,32 @@ json.dump(answers, sys.stdout)
 
 def find_python() -> str:
     """The Python of the environment, which is made if it is missing; skips the test where it cannot be made."""
+    python, reason = _find_or_make()
+    if reason:
+        pytest.skip(f"an environment with torch and transformers cannot be made: {reason}")
+    return python
+
+
+@functools.cache
+def _find_or_make() -> tuple[str, str]:
+    """The Python, and why it is not there."""
     if "BERT_GLUE_TRANSFORMERS" in os.environ:
-        return os.environ["BERT_GLUE_TRANSFORMERS"]
+        return os.environ["BERT_GLUE_TRANSFORMERS"], ""
     folder = user_cache_path("bert-glue-tests") / f"torch-{TORCH}-transformers-{TRANSFORMERS}-py{sys.version_info[1]}"
+    ready = folder.with_name(f"{folder.name}.ready")
+    ready.parent.mkdir(parents=True, exist_ok=True)
     try:
-        ready = folder.with_name(f"{folder.name}.ready")
         make_once(ready, lambda: _make(folder, ready))
     except (OSError, subprocess.SubprocessError) as error:
-        pytest.skip(f"an environment with torch and transformers cannot be made: {getattr(error, 'stderr', None) or error}"[:300])
-    return str(folder / "bin" / "python")
+        return "", str(getattr(error, "stderr", None) or error)[-300:]
+    return str(folder / "bin" / "python"), ""
 
 
 def _make(folder: Path, ready: Path) -> None:
     def run(*words):
         subprocess.run(list(map(str, words)), check=True, capture_output=True, text=True, timeout=900)
 
-    pip = folder / "bin" / "python", "-m", "pip", "install", "--quiet"
+    pip = folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--retries", "1"
     run(sys.executable, "-m", "venv", "--clear", folder)
     try:  # the wheel without CUDA, from wherever this machine finds packages, else from where PyTorch has it
         run(*pip, f"torch=={TORCH}+cpu")
