@@ -163,3 +163,9 @@ def test_the_keras_settings_of_other_work_are_left_alone(tmp_path):
     assert (done.returncode, done.stdout) == (0, "None float32 1e-07 channels_last float32\n"), done.stderr
     assert json.loads(mine.read_text())["floatx"] == "float64"
     assert os.listdir(mine.parent) == ["keras.json"]
+
+
+def test_a_package_that_is_not_installed_has_no_version(monkeypatch):
+    monkeypatch.setattr(environment, "PACKAGES", ("numpy", "no-such-package"))
+    found = environment.software.__wrapped__()
+    assert found["no-such-package"] is None and found["numpy"].count(".") == 2

@@ -7,7 +7,7 @@ import os
 import platform
 import socket
 import subprocess
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from common import PACKAGE
@@ -33,7 +33,7 @@ PACKAGES = ("tensorflow", "tf-keras", "tf-models-official", "numpy", "numba", "s
 
 
 @functools.cache
-def software() -> dict[str, str]:
+def software() -> dict[str, str | None]:
     """What has to be the same on all machines that train for one driver: versions, and a digest of this program's code.
 
     It is that of the first call: a process that goes on after its files were changed still runs the old ones.
@@ -41,7 +41,16 @@ def software() -> dict[str, str]:
     digest = hashlib.sha256()
     for path in sorted(PACKAGE.rglob("*.py")):
         digest.update(f"{path.relative_to(PACKAGE)} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
-    return {"code": digest.hexdigest()[:12], "python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+    packages = {name: _find_version(name) for name in PACKAGES}
+    return {"code": digest.hexdigest()[:12], "python": platform.python_version(), **packages}
+
+
+def _find_version(package: str) -> str | None:
+    """None: it is not installed. Numba may be missing (common.training.optimizer)."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 @functools.cache
