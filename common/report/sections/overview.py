@@ -1,6 +1,7 @@
 """How the page opens: the answer, the figure that shows it, and one line for each claim or question."""
 from statistics import fmean
 
+from common.report.checkpoints import is_google_release, say_origin
 from common.report.claims import Line, pick_same_place, show_line
 from common.report.page import FEWEST, Markdown, Page, show_scores
 from common.report.results import Group, Results
@@ -14,7 +15,8 @@ def write(page: Page, results: Results, claims: dict[str, Line]) -> Markdown:
     first, curve = claims["batch_size"].best, claims["one_curve"].best
     figure = batch_size.name_figure(first.group, first.evaluation_set) if first else None
     widest = curve if curve and first and curve.group.task == first.group.task else first
-    return render("overview", claims={key: line.best for key, line in claims.items()}, first=first,
+    origin = say_origin(first.group.checkpoint) if first and not is_google_release(first.group.checkpoint) else None
+    return render("overview", claims={key: line.best for key, line in claims.items()}, first=first, origin=origin,
                   reasons=pick_same_place([claims[key] for key in REASONS]), figure=figure if figure in page.figures else None,
                   cells=_rank(widest.group, widest.evaluation_set) if widest else [], ranked_group=widest and widest.group,
                   lines=[show_line(line) for line in claims.values()])
