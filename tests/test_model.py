@@ -110,6 +110,14 @@ def test_shortcuts_leave_the_losses_of_the_plain_way(tf, checkpoint, tokens, tmp
     np.testing.assert_allclose(ours, expected, rtol=2e-5)
 
 
+def compute_piece(trainer, batch, seed, step):
+    """Loss and gradients of a batch of one piece."""
+    from common.training.trainer import StepNumbers
+
+    numbers = StepNumbers(np.float32(len(batch.labels)), np.int64(seed), np.int64(step))
+    return trainer._compute_piece(list(trainer._inputs(batch)), batch.labels, numbers, np.int64(0))
+
+
 @pytest.mark.parametrize("dropout", [0.0, 0.1])
 def test_packed_tokens_give_the_padded_model(tf, checkpoint, tokens, tmp_path, dropout):
     """Loss and every gradient of the forward pass without padding, under the very masks that the padded model draws."""
@@ -118,7 +126,7 @@ def test_packed_tokens_give_the_padded_model(tf, checkpoint, tokens, tmp_path, d
     batch = tokens.batch(np.arange(8))
     assert 0.3 < 1 - batch.mask.mean() < 0.7
     ids, mask, types = trainer._inputs(batch)
-    loss, gradients = trainer._gradients(ids, mask, types, batch.labels, 8.0, 1, 7, 0)
+    loss, gradients = compute_piece(trainer, batch, seed=1, step=7)
     for number, layer in enumerate(trainer._dropouts):  # the model's own generators, set to seed 1, step 7, piece 0
         layer._random_generator._generator.reset_from_key_counter(1 * 1024 + number, [0, 7 * 65536 + 0])
     with tf.GradientTape() as tape:
@@ -129,7 +137,7 @@ def test_packed_tokens_give_the_padded_model(tf, checkpoint, tokens, tmp_path, d
     for variable, ours, theirs in zip(variables, gradients, tape.gradient(expected, variables), strict=True):
         np.testing.assert_allclose(tf.convert_to_tensor(ours), tf.convert_to_tensor(theirs), atol=1e-6, err_msg=variable.name)
     plain = trainer.model({"input_word_ids": ids, "input_mask": mask, "input_type_ids": types}, training=False)
-    np.testing.assert_allclose(trainer._logits(ids, mask, types), plain, atol=1e-6)
+    np.testing.assert_allclose(trainer._compute_logits(ids, mask, types), plain, atol=1e-6)
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.3])
@@ -241,7 +249,7 @@ def test_dropout_masks_are_a_function_of_seed_and_step(tf, checkpoint, tokens, t
         trainer.start(config, 50, instance=0, mask_seed=seed)
         trainer.steps_done = step
         batch = tokens.batch(np.arange(8))
-        return float(trainer._gradients(*trainer._inputs(batch), batch.labels, 8.0, seed, step, 0)[0])
+        return float(compute_piece(trainer, batch, seed, step)[0])
 
     assert loss(1, 7) == loss(1, 7)
     assert len({loss(1, 7), loss(1, 8), loss(2, 7)}) == 3

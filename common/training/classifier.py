@@ -32,7 +32,7 @@ class Classifier:
         self.about, self._saved = saved.about, saved
         self._model = model.build_classifier(saved.bert, self.outputs, 0.0)
         model.load_weights(self._model, saved.weights, head=True)
-        self._logits = tf.function(self._logits, input_signature=[tf.TensorSpec([None, None], tf.int32)] * 3)
+        self._compute_logits = tf.function(self._classify, input_signature=[tf.TensorSpec([None, None], tf.int32)] * 3)
 
     @classmethod
     def from_trainer(cls, trainer, job, evaluations: Sequence[dict] = ()) -> "Classifier":
@@ -99,7 +99,7 @@ class Classifier:
 
     def predict(self, tokens: Tokens) -> np.ndarray:
         """Logits, float32 [rows, outputs], of encoded rows."""
-        return map_rows(lambda batch: self._logits(batch.ids, batch.mask, batch.types).numpy(), tokens,
+        return map_rows(lambda batch: self._compute_logits(batch.ids, batch.mask, batch.types).numpy(), tokens,
                         np.arange(len(tokens)), self.outputs)
 
     def name_outputs(self, logits: np.ndarray) -> list:
@@ -112,7 +112,7 @@ class Classifier:
         """Writes the classifier into a folder that appears whole or not at all, in the place of an older one."""
         write_classifier(self._saved, folder)
 
-    def _logits(self, ids, mask, types):
+    def _classify(self, ids, mask, types):
         from common.training.unpadded import classify
 
         return classify(self._model, ids, mask, types, self.about["config"]["dtype"])

@@ -1,4 +1,5 @@
 """Trains one instance of one configuration: from its rows and its checkpoint to a `RunResult`."""
+import itertools
 import time
 from collections.abc import Callable
 
@@ -32,40 +33,16 @@ def train_run(job: Job, report: Callable[[Progress], None] = lambda progress: No
     """
     began, cpu_began = time.monotonic(), time.process_time()
     gpu = set_up_tensorflow(job.threads)
-    task = TASKS[job.config.task]
     report(Progress(0, 0, "reading"))
-    tokens = _get_tokens(job, task)
-    rows = len(tokens["train"]) if job.config.limit_train is None else min(job.config.limit_train, len(tokens["train"]))
-    training, validation = split(rows, job.config.validation, job.config.split_seed)
-    from common.training.trainer import Trainer  # imports TensorFlow, which has to be set up before
-
-    trainer = Trainer(job, task, tokens)
-    result = RunResult(environment_row(job.threads, gpu))
-    saved = SavedState(job, result.environment["digest"])
-    _run_epochs(trainer, job.config, job.instance, tokens["train"], training, validation, result, saved, report)
-    if not result.diverged:
-        report(Progress(trainer.steps_done, trainer.steps_done, "evaluating"))
-        for name in task.evaluation_rows:
-            logits = trainer.predict(tokens[name])
-            row = score(task, tokens[name].labels, logits)
-            result.diverged |= row is None
-            if row is not None:
-                result.evaluations.append({"evaluation_set": name, **row})
-                width, content = encode_predictions(task, logits)
-                result.outputs += [{"evaluation_set": name, "width": width, "content": content.decode()}] * job.keep_predictions
-    if result.diverged:
-        result.evaluations.clear()
-        result.outputs.clear()
-    elif job.artifacts.wanted:
-        report(Progress(trainer.steps_done, trainer.steps_done, "keeping"))
-        try:
-            job.artifacts.write(Classifier.from_trainer(trainer, job, result.evaluations), job)
-        except OSError as error:  # a full disk must not cost the numbers
-            result.artifact_error = f"{error.filename or 'a file'} cannot be written ({error.strerror or error})"
-    result.total_seconds += time.monotonic() - began
-    result.cpu_seconds += time.process_time() - cpu_began
+    run = _Run(job, report, RunResult(environment_row(job.threads, gpu)), _get_tokens(job, TASKS[job.config.task]))
+    saved = SavedState(job, run.result.environment["digest"])
+    run.train(saved)
+    run.evaluate()
+    run.write_artifacts()
+    run.result.total_seconds += time.monotonic() - began
+    run.result.cpu_seconds += time.process_time() - cpu_began
     saved.remove()
-    return result
+    return run.result
 
 
 def _get_tokens(job: Job, task: Task) -> dict[str, Tokens]:
@@ -85,40 +62,93 @@ def count_steps(config: RunConfig, training_rows: int) -> int:
     return config.steps or config.epochs * (training_rows // config.batch_size)
 
 
-def _run_epochs(trainer, config, instance, tokens, training, validation, result, saved, report) -> None:
-    """Trains to the last step, validating after every epoch; fills in the measurements of the result."""
-    in_epoch = len(training) // config.batch_size
-    steps = count_steps(config, len(training))
-    number = instance if config.vary == "head,order" else config.order
-    order, masks = seed_of("order", config.seed, number), seed_of("masks", config.seed, number)
-    trainer.start(config, steps, instance, masks)
-    losses = saved.restore(trainer, result)
-    reported = trainer.steps_done * LOSSES // steps
-    for step, rows in enumerate(training_batches(training, config.batch_size, steps, order), 1):
-        if step <= trainer.steps_done:
-            continue
-        began = time.monotonic()
-        loss = trainer.step(tokens, rows)
-        result.training_seconds += time.monotonic() - began
-        losses.append(loss)
-        report(Progress(step, steps))
-        if not np.isfinite(loss):
-            result.diverged = True
-            result.measurements.append(("train", "loss", step, step / in_epoch, loss))
-            return
-        if step * LOSSES // steps > reported:
-            reported = step * LOSSES // steps
-            result.measurements += [("train", "loss", step, step / in_epoch, float(np.mean(losses))),
-                                    ("train", "learning_rate", step, step / in_epoch, trainer.learning_rate(step - 1))]
-            losses = []
-        if step % in_epoch == 0 or step == steps:
-            row = score(trainer.task, tokens.labels[validation], trainer.predict(tokens, validation))
-            if row is None:
-                result.diverged = True
+class _Run:
+    """One run on its way: what it trains on, its trainer, and the result that is filled in.
+
+    Args:
+      tokens: encoded rows of every set.
+    """
+
+    def __init__(self, job: Job, report: Callable[[Progress], None], result: RunResult, tokens: dict[str, Tokens]):
+        from common.training.trainer import Trainer  # imports TensorFlow, which has to be set up before
+
+        self.job, self.report, self.result, self.tokens = job, report, result, tokens
+        self.task = TASKS[job.config.task]
+        rows = len(tokens["train"])
+        self.training, self.validation = split(min(job.config.limit_train or rows, rows), job.config.validation,
+                                               job.config.split_seed)
+        self.steps_in_epoch = len(self.training) // job.config.batch_size
+        self.steps = count_steps(job.config, len(self.training))
+        self.trainer = Trainer(job, self.task, tokens)
+
+    def train(self, saved: SavedState) -> None:
+        """Trains to the last step, validating after every epoch; goes on from the saved state if there is one."""
+        config, trainer = self.job.config, self.trainer
+        number = self.job.instance if config.vary == "head,order" else config.order
+        trainer.start(config, self.steps, self.job.instance, seed_of("masks", config.seed, number))
+        losses = saved.restore(trainer, self.result)
+        batches = training_batches(self.training, config.batch_size, self.steps, seed_of("order", config.seed, number))
+        for rows in itertools.islice(batches, trainer.steps_done, None):
+            began = time.monotonic()
+            losses.append(trainer.step(self.tokens["train"], rows))
+            self.result.training_seconds += time.monotonic() - began
+            step = trainer.steps_done
+            self.report(Progress(step, self.steps))
+            if not np.isfinite(losses[-1]):
+                self._measure("train", "loss", losses[-1])
+                self.result.diverged = True
+            elif step * LOSSES // self.steps > (step - 1) * LOSSES // self.steps:
+                self._measure("train", "loss", float(np.mean(losses)))
+                self._measure("train", "learning_rate", trainer.learning_rate(step - 1))
+                losses = []
+            if not self.result.diverged and (step % self.steps_in_epoch == 0 or step == self.steps):
+                self._validate()
+            if self.result.diverged:
                 return
-            metrics = {row["metric"], "loss"} | ({"accuracy"} if row["accuracy"] is not None else set())
-            result.measurements += [("validation", metric, step, step / in_epoch, row[metric])
-                                    for metric in sorted(metrics) if row[metric] is not None]
-        saved.save_if_due(trainer, result, losses)
+            saved.save_if_due(trainer, self.result, losses)
 
+    def evaluate(self) -> None:
+        """Scores every evaluation set; a logit that is not finite makes the run a diverged one, without scores."""
+        if self.result.diverged:
+            return
+        self._report("evaluating")
+        for name in self.task.evaluation_rows:
+            logits = self.trainer.predict(self.tokens[name])
+            row = score(self.task, self.tokens[name].labels, logits)
+            if row is None:
+                self.result.diverged = True
+                self.result.evaluations.clear()
+                self.result.outputs.clear()
+                return
+            self.result.evaluations.append({"evaluation_set": name, **row})
+            if self.job.keep_predictions:
+                width, content = encode_predictions(self.task, logits)
+                self.result.outputs.append({"evaluation_set": name, "width": width, "content": content.decode()})
 
+    def write_artifacts(self) -> None:
+        """Writes the files that are to be kept; a full disk must not cost the numbers."""
+        if self.result.diverged or not self.job.artifacts.wanted:
+            return
+        self._report("keeping")
+        try:
+            self.job.artifacts.write(Classifier.from_trainer(self.trainer, self.job, self.result.evaluations), self.job)
+        except OSError as error:
+            self.result.artifact_error = f"{error.filename or 'a file'} cannot be written ({error.strerror or error})"
+
+    def _validate(self) -> None:
+        row = score(self.task, self.tokens["train"].labels[self.validation],
+                    self.trainer.predict(self.tokens["train"], self.validation))
+        if row is None:
+            self.result.diverged = True
+            return
+        for metric in sorted({row["metric"], "loss", "accuracy"}):
+            if row[metric] is not None:
+                self._measure("validation", metric, row[metric])
+
+    def _measure(self, split: str, metric: str, value: float) -> None:
+        """Adds a point to a curve, at the last step done."""
+        step = self.trainer.steps_done
+        self.result.measurements.append((split, metric, step, step / self.steps_in_epoch, value))
+
+    def _report(self, message: str) -> None:
+        self.report(Progress(self.trainer.steps_done, self.trainer.steps_done, message))

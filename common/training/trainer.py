@@ -1,6 +1,7 @@
 """The trainer: a classifier at work on one task, step by step. Imports TensorFlow."""
 import functools
 import gc
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -15,6 +16,32 @@ from common.training.masks import Masks, find_dropouts
 from common.training.optimizer import start_optimizer
 from common.training.unpadded import classify
 from common.training.weights import get_weights
+
+
+class Pieces(NamedTuple):
+    """A batch that is cut into pieces, each padded to its longest row, end to end."""
+
+    ids: tf.Tensor
+    """int32 [places], with 0 for padding"""
+    mask: tf.Tensor
+    """int32 [places], 1 for tokens"""
+    types: tf.Tensor
+    """int32 [places]"""
+    labels: tf.Tensor
+    """[rows of all pieces]"""
+    shapes: tf.Tensor
+    """int32 [pieces, 2], rows and length of every piece"""
+
+
+class StepNumbers(NamedTuple):
+    """What a step's loss and dropout masks depend on beside its rows; scalars."""
+
+    rows: tf.Tensor
+    """float32, rows of the batch"""
+    seed: tf.Tensor
+    """int64, of the dropout masks"""
+    step: tf.Tensor
+    """int64, counted from 0"""
 
 
 class Trainer:
@@ -40,13 +67,14 @@ class Trainer:
         self._dropouts = find_dropouts(self.model)
         inputs = [tf.TensorSpec([None, None], tf.int32)] * 3
         labels = tf.TensorSpec([None], tf.float32 if task.is_regression else tf.int32)
-        rows, number = tf.TensorSpec([], tf.float32), tf.TensorSpec([], tf.int64)
-        self._step_inputs = [*[tf.TensorSpec([None], tf.int32)] * 3, labels, tf.TensorSpec([None, 2], tf.int32),
-                             rows, number, number]
-        self._logits = tf.function(self._logits, input_signature=inputs)
-        self._gradients = tf.function(self._gradients, input_signature=[*inputs, labels, rows, number, number, number])
+        number = tf.TensorSpec([], tf.int64)
+        numbers = StepNumbers(tf.TensorSpec([], tf.float32), number, number)
+        pieces = Pieces(*[tf.TensorSpec([None], tf.int32)] * 3, labels, tf.TensorSpec([None, 2], tf.int32))
+        self._step_signature = [pieces, numbers]
+        self._compute_logits = tf.function(self._classify, input_signature=inputs)
+        self._compute_piece = tf.function(self._differentiate, input_signature=[inputs, labels, numbers, number])
         self._specs = tf.nest.map_structure(tf.type_spec_from_value,
-                                            self._gradients.get_concrete_function().structured_outputs[1])
+                                            self._compute_piece.get_concrete_function().structured_outputs[1])
         gc.collect()
         gc.freeze()  # the graph's many objects live as long as the process: never scan them again
 
@@ -55,7 +83,7 @@ class Trainer:
         model.reset_head(self.model, model.head_seed(config, instance))
         self._schedule = model.build_schedule(config, steps)
         self._optimizer = start_optimizer(config, steps, self._variables)
-        self._take_step = tf.function(self._step, input_signature=self._step_inputs)
+        self._compute_batch = tf.function(self._differentiate_pieces, input_signature=self._step_signature)
         self._mask_seed = mask_seed
         self.steps_done = 0
 
@@ -80,8 +108,9 @@ class Trainer:
         batches = [tokens.batch(chosen) for chosen in by_length(rows, tokens.lengths)]
         inputs = [np.concatenate([part.ravel() for part in parts])
                   for parts in zip(*([*self._inputs(batch), batch.labels] for batch in batches), strict=True)]
-        shapes = [batch.ids.shape for batch in batches]
-        loss, *update = self._take_step(*inputs, shapes, float(len(rows)), self._mask_seed, self.steps_done)
+        shapes = np.array([batch.ids.shape for batch in batches], np.int32)
+        numbers = StepNumbers(np.float32(len(rows)), np.int64(self._mask_seed), np.int64(self.steps_done))
+        loss, *update = self._compute_batch(Pieces(*inputs, shapes), numbers)
         self._optimizer.apply(*update)
         self.steps_done += 1
         return float(loss)
@@ -91,22 +120,15 @@ class Trainer:
         rows = np.arange(len(tokens)) if rows is None else rows
         if self._optimizer:
             self._optimizer.check()
-        return map_rows(lambda batch: self._logits(*self._inputs(batch)).numpy(), tokens, rows, self.task.outputs)
+        return map_rows(lambda batch: self._compute_logits(*self._inputs(batch)).numpy(), tokens, rows, self.task.outputs)
 
-    def _step(self, ids, mask, types, labels, shapes, rows, seed, step):
-        """The loss of a batch, its gradients and the optimizer's factors in one graph.
-
-        Args:
-          ids, mask, types: of all pieces end to end, int32 [places].
-          labels: [rows of all pieces].
-          shapes: int32 [pieces, 2], rows and length of every piece.
-          rows: of the batch.
-        """
+    def _differentiate_pieces(self, pieces: Pieces, numbers: StepNumbers) -> tuple:
+        """The loss of a batch, its gradients and the optimizer's factors in one graph."""
         def add_piece(piece, place, row, loss, gradients):
-            count, longest = tf.unstack(shapes[piece])
+            count, longest = tf.unstack(pieces.shapes[piece])
             end = place + count * longest
-            inputs = [tf.reshape(values[place:end], [count, longest]) for values in (ids, mask, types)]
-            part, more = self._gradients(*inputs, labels[row:row + count], rows, seed, step, tf.cast(piece, tf.int64))
+            inputs = [tf.reshape(values[place:end], [count, longest]) for values in (pieces.ids, pieces.mask, pieces.types)]
+            part, more = self._compute_piece(inputs, pieces.labels[row:row + count], numbers, tf.cast(piece, tf.int64))
             more = tf.nest.flatten(more, expand_composites=True)
             gradients = tf.cond(piece > 0, lambda: self._add(gradients, more), lambda: more)
             return piece + 1, end, row + count, loss + part, gradients
@@ -114,11 +136,11 @@ class Trainer:
         parts = tf.nest.flatten(self._specs, expand_composites=True)
         start = [tf.zeros([0] * spec.shape.rank, spec.dtype) for spec in parts]
         *_, loss, gradients = tf.while_loop(
-            lambda piece, *_: piece < tf.shape(shapes)[0], add_piece, (0, 0, 0, 0.0, start), parallel_iterations=1,
+            lambda piece, *_: piece < tf.shape(pieces.shapes)[0], add_piece, (0, 0, 0, 0.0, start), parallel_iterations=1,
             shape_invariants=(*[tf.TensorShape([])] * 4, [tf.TensorShape([None] * spec.shape.rank) for spec in parts]))
         gradients = [tf.ensure_shape(value, spec.shape) for value, spec in zip(gradients, parts, strict=True)]
         gradients = tf.nest.pack_sequence_as(self._specs, gradients, expand_composites=True)
-        return loss, gradients, self._optimizer.factors(step)
+        return loss, gradients, self._optimizer.factors(numbers.step)
 
     def _add(self, first, second):
         """The sum of two lists of gradients, each flat: a sparse one is the places of both."""
@@ -130,17 +152,23 @@ class Trainer:
     def _inputs(self, batch: Batch) -> tuple:
         return self._place[batch.ids], batch.mask, batch.types
 
-    def _logits(self, ids, mask, types):
+    def _classify(self, ids: tf.Tensor, mask: tf.Tensor, types: tf.Tensor) -> tf.Tensor:
         return classify(self.model, ids, mask, types, self._dtype)
 
-    def _gradients(self, ids, mask, types, labels, rows, seed, step, piece):
-        """Loss and gradients of a piece, as shares of the mean over `rows` rows."""
-        draw_masks = functools.partial(Masks, self._dropouts, seed, step, piece) if self._dropouts else None
+    def _differentiate(self, inputs: list, labels: tf.Tensor, numbers: StepNumbers, piece: tf.Tensor) -> tuple:
+        """Loss and gradients of a piece, as shares of the mean over the batch's rows.
+
+        Args:
+          inputs: ids, mask and types, int32 [rows, longest] each.
+          labels: [rows].
+          piece: int64, its number within the batch.
+        """
+        draw_masks = functools.partial(Masks, self._dropouts, numbers.seed, numbers.step, piece) if self._dropouts else None
         with tf.GradientTape() as tape:
-            logits = classify(self.model, ids, mask, types, self._dtype, draw_masks)
+            logits = classify(self.model, *inputs, self._dtype, draw_masks)
             if self.task.is_regression:
                 losses = tf.square(logits[:, 0] - labels)
             else:
                 losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-            loss = tf.reduce_sum(losses) / rows
+            loss = tf.reduce_sum(losses) / numbers.rows
         return loss, tape.gradient(loss, self._variables)
