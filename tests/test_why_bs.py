@@ -101,7 +101,7 @@ class PretendedRun(StudyRun):
     def _open_executor(self):
         return Threads(1)
 
-    def _make_job(self, config, instance):
+    def _make_job(self, threads, config, instance):
         return config, instance
 
 
