@@ -55,7 +55,7 @@ def test_tasks_in_their_order_with_published_values_beside(fill):
     assert row(beside, "SST-2")[1:] == ["86.0", "86.458 (864 of 872 rows)", "86.0", "54.075", "1.7†; 14.0", "85.9"]
     assert row(beside, "RTE")[1:3] == ["59.9", "60.294 (272 of 277 rows)"]
     assert row(beside, "STS-B")[1:3] + row(beside, "STS-B")[-1:] == ["75.4", "-", "Pearson 75.4, Spearman 73.3"]
-    assert "GLUE test server, best of 20 settings (Google)" in beside and "is no usable F1: 54 for SST-2" in beside
+    assert "GLUE test server, best of 20 settings (Google)" in beside and "is not a usable F1: 54 for SST-2" in beside
     assert ("- Not in the store: CoLA, MRPC, QQP, MNLI, SNLI, QNLI, WNLI. `python exp_allglue.py --instances 1 --tasks CoLA "
             "MRPC QQP MNLI SNLI QNLI WNLI` with this checkpoint and these settings trains what is missing.") in text
     (figure,) = set(os.listdir("figures")) - {"dependencies.png"}

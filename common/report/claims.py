@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from common.report.checkpoints import is_demo, is_google_release
 from common.report.judging import Outcome, Verdict
-from common.report.page import Markdown, count, escape, show_effect, show_number, show_p, show_points
+from common.report.page import Markdown, escape, show_effect, show_p, show_points
 from common.report.protocol import CLAIMS, Claim, Rule
 from common.report.results import Group
-from common.report.templates import show_runs
+from common.report.templates import say, show_runs
 
 
 @dataclass(frozen=True)
@@ -93,9 +93,7 @@ def show_seen(verdict: Verdict) -> str:
     """How many of its runs had been looked at before the protocol was written, and what the others say by themselves."""
     if not verdict.seen or verdict.outcome is Outcome.SO_FAR:
         return ""
-    later = show_effect(verdict.later)
-    return (f"{verdict.seen} of these runs had been seen before the protocol was written"
-            + (f"; the others alone: {later}" if later else ""))
+    return say("seen", verdict=verdict, later=show_effect(verdict.later))
 
 
 def show_needed(verdict: Verdict) -> str:
@@ -103,13 +101,8 @@ def show_needed(verdict: Verdict) -> str:
     needed = verdict.needed
     if needed is None:
         return ""
-    effect = (f"{needed.smallest:g} times the rest's variance" if verdict.claim.rule is Rule.FACTOR
-              else f"{show_points(needed.smallest).lstrip('+')} points")
-    if needed.instances is None:
-        return f"no sensible number of instances would show {effect}; more rows or another task might"
-    hours = "" if needed.core_hours is None else f", about {show_number(needed.core_hours)} core-hours"
-    return (f"{count(needed.instances, 'instance')} of each cell ({count(needed.runs, 'run')} more{hours}) would show {effect}, "
-            "4 times of 5")
+    return say("needed", needed=needed, is_variance=verdict.claim.rule is Rule.FACTOR, smallest=f"{needed.smallest:g}",
+               points=Markdown(show_points(needed.smallest).lstrip("+")))
 
 
 def show_estimate(verdict: Verdict, *, unit: bool = False) -> Markdown | None:

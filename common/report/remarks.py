@@ -1,11 +1,18 @@
-"""What a reader must know beside the numbers of a group: what is missing, left out, mixed or uninformative."""
+"""What a reader must know beside the numbers of a group: what is missing, left out, mixed or uninformative.
+
+The sentences are in sections/remarks.md.j2.
+"""
+import functools
 from collections import Counter
 from collections.abc import Callable, Sequence
 
 from common.report.judging.rules import equals_majority, has_majority, is_above_floor
-from common.report.page import FEWEST, Markdown, count, escape, show_number, show_percent
+from common.report.page import FEWEST, Markdown, count, escape, show_number
 from common.report.results import Cell, Group, Results
 from common.report.statistics import mean_interval, sampling_error
+from common.report.templates import say
+
+_say = functools.partial(say, file="remarks")
 
 Name = Callable[[Cell], str]
 """How a study names a cell: `batch 64`."""
@@ -23,63 +30,54 @@ def list_remarks(group: Group, name: Name, command: str) -> list[Markdown]:
     lines = list_run_remarks(group.cells, name, command)
     for each in group.evaluation_sets:
         about = [*_rows(group, each), *_collapsed(group, name, each), *_uninformative(group, name, each)]
-        lines += [f"{escape(each)}: {line}" for line in about] if len(group.evaluation_sets) > 1 else about
-    return [Markdown(line) for line in lines]
+        lines += [Markdown(f"{escape(each)}: {line}") for line in about] if len(group.evaluation_sets) > 1 else about
+    return lines
 
 
 def list_run_remarks(cells: Sequence[Cell], name: Name, command: str) -> list[Markdown]:
     """Of those lines, what needs no score: runs that are missing or without a score. Cells of one name are added up."""
-    return [Markdown(line) for line in (_completeness(cells, name, command), *_left_out(cells, name))]
+    return [_completeness(cells, name, command), *_left_out(cells, name)]
 
 
 def list_mixed(cells: Sequence[Cell], results: Results) -> list[Markdown]:
     """Lines about what differs between the environments of these runs."""
-    return [Markdown(line) for line in _mixed(cells, results)]
+    rows = [results.environments[run.environment] for cell in cells for run in cell.finished if run.environment]
+    values = {words: [str(value) for row in rows if (value := getattr(row, field)) is not None]
+              for field, words in ENVIRONMENT_FIELDS.items()} | {"code": [_name_code(row) for row in rows]}
+    mixed = [f"{words} ({_most_frequent(each)})" for words, each in values.items() if len(set(each)) > 1]
+    return [_say("mixed", fields=Markdown(", ".join(mixed)))] if mixed else []
 
 
-def warn_of_rows(cells: Sequence[Cell], evaluation_set: str, rows: int) -> list[str]:
+def warn_of_rows(cells: Sequence[Cell], evaluation_set: str, rows: int) -> list[Markdown]:
     """A warning where runs are scored on another number of rows than the set has."""
     short = [row for cell in cells for row in cell.scored(evaluation_set) if row.row_count != rows]
-    return [f"**{count(len(short), 'run')} scored on another number of rows than the {rows} of the set: the numbers "
-            "below do not compare.**"] if short else []
+    return [_say("other_rows", number=len(short), rows=rows)] if short else []
 
 
-def _completeness(cells: Sequence[Cell], name: Name, command: str) -> str:
+def _completeness(cells: Sequence[Cell], name: Name, command: str) -> Markdown:
     done, wanted = Counter(), Counter()
     for cell in cells:
         done[name(cell)] += len(cell.finished)
         wanted[name(cell)] += cell.wanted
     short = [f"{each}: {done[each]} of {wanted[each]}" for each in wanted if done[each] < wanted[each]]
-    done = f"{done.total()} of {wanted.total()} runs are finished"
     if not short:
-        return f"Complete: {done}."
-    more = f"; and {len(short) - LISTED} more" if len(short) > LISTED else ""
-    return (f"**Not complete: {done}** ({'; '.join(short[:LISTED])}{more}). `{command}` with this checkpoint and these "
-            "settings trains the rest.")
+        return _say("complete", done=done.total(), wanted=wanted.total())
+    return _say("incomplete", done=done.total(), wanted=wanted.total(), cells=Markdown("; ".join(short[:LISTED])),
+                more=len(short) - LISTED, command=Markdown(command))
 
 
-def _left_out(cells: Sequence[Cell], name: Name) -> list[str]:
-    kinds = {"diverged and have no score": (lambda run: run.status == "diverged" and run.set_aside is None, None),
+def _left_out(cells: Sequence[Cell], name: Name) -> list[Markdown]:
+    kinds = {"diverged": (lambda run: run.status == "diverged" and run.set_aside is None, lambda run: None),
              "failed": (lambda run: run.status == "failed" and run.set_aside is None, lambda run: run.error),
-             "set aside by hand": (lambda run: run.set_aside is not None, lambda run: run.set_aside)}
+             "set_aside": (lambda run: run.set_aside is not None, lambda run: run.set_aside)}
     lines = []
     for kind, (belongs, reason) in kinds.items():
         found = [(name(cell), run) for cell in cells for run in cell.runs if belongs(run)]
         where = ", ".join(f"{each}: {number}" for each, number in Counter(each for each, _ in found).items())
-        if where:
-            chosen = [run for _, run in found]
-            why = f": {_most_frequent([reason(run) or 'no reason given' for run in chosen])}" if reason else ""
-            did = kind if len(chosen) > 1 else kind.replace("have", "has")
-            lines.append(f"{count(len(chosen), 'run')} {did} ({where}){why}.")
+        if found:
+            reasons = _most_frequent([reason(run) or "no reason given" for _, run in found])
+            lines.append(_say(kind, number=len(found), cells=Markdown(where), reasons=Markdown(reasons)))
     return lines
-
-
-def _mixed(cells: Sequence[Cell], results: Results) -> list[str]:
-    rows = [results.environments[run.environment] for cell in cells for run in cell.finished if run.environment]
-    values = {words: [str(value) for row in rows if (value := getattr(row, field)) is not None]
-              for field, words in ENVIRONMENT_FIELDS.items()} | {"code": [_name_code(row) for row in rows]}
-    mixed = [f"{words} ({_most_frequent(each)})" for words, each in values.items() if len(set(each)) > 1]
-    return [f"These runs differ in {', '.join(mixed)}."] if mixed else []
 
 
 def _name_code(environment) -> str:
@@ -89,7 +87,7 @@ def _name_code(environment) -> str:
     return f"revision {environment.code or 'unknown'}"
 
 
-def _rows(group: Group, evaluation_set: str) -> list[str]:
+def _rows(group: Group, evaluation_set: str) -> list[Markdown]:
     data = group.sets[evaluation_set]
     scored = [row for cell in group.cells for row in cell.scored(evaluation_set)]
     warning = warn_of_rows(group.cells, evaluation_set, data.row_count)
@@ -98,29 +96,25 @@ def _rows(group: Group, evaluation_set: str) -> list[str]:
     if not scored or not has_majority(group, evaluation_set):
         return []
     mean = mean_interval([row.accuracy for row in scored]).mean
-    return [f"Every run is scored on all {data.row_count} rows. The majority class is {show_percent(data.majority)} % of them; "
-            f"the standard error that comes from so few rows is {show_number(100 * sampling_error(mean, data.row_count))} points "
-            f"at {show_percent(mean)} %."]
+    return [_say("all_rows", rows=data.row_count, majority=data.majority, mean=mean,
+                 error=show_number(100 * sampling_error(mean, data.row_count)))]
 
 
-def _collapsed(group: Group, name: Name, evaluation_set: str) -> list[str]:
-    without = []
+def _collapsed(group: Group, name: Name, evaluation_set: str) -> list[Markdown]:
+    cells = []
     for cell in group.cells:
         scored = cell.scored(evaluation_set)
         if any(row.collapsed for row in scored):
             rest = [row.score for row in scored if not row.collapsed]
-            without.append(f"{name(cell)}: {len(scored) - len(rest)} of {len(scored)}, "
-                           + (f"mean of the others {show_percent(mean_interval(rest).mean)}" if rest else "no others"))
-    lines = [f"Collapsed runs ({'; '.join(without)})."] if without else []
+            cells.append(_say("collapsed_cell", name=Markdown(name(cell)), collapsed=len(scored) - len(rest), scored=len(scored),
+                              others=mean_interval(rest).mean if rest else None))
+    lines = [_say("collapsed", cells=Markdown("; ".join(cells)))] if cells else []
     unscored = sum(cell.count_collapsed(evaluation_set) - sum(row.collapsed for row in cell.scored(evaluation_set))
                    for cell in group.cells)
-    if unscored:
-        lines.append(f"{count(unscored, 'collapsed run')} predicted one value for every row: that has no correlation, "
-                     "so no score, and is in no mean.")
-    return lines
+    return lines + ([_say("collapsed_without_score", number=unscored)] if unscored else [])
 
 
-def _uninformative(group: Group, name: Name, evaluation_set: str) -> list[str]:
+def _uninformative(group: Group, name: Name, evaluation_set: str) -> list[Markdown]:
     if not has_majority(group, evaluation_set):
         return []
     equal, unclear = [], []
@@ -129,12 +123,8 @@ def _uninformative(group: Group, name: Name, evaluation_set: str) -> list[str]:
             equal.append(name(cell))
         elif len(cell.scored(evaluation_set)) >= FEWEST and not is_above_floor(group, cell, evaluation_set):
             unclear.append(name(cell))
-    lines = []
-    if equal:
-        lines.append(f"**Uninformative** ({'; '.join(equal)}): every score equals the majority class.")
-    if unclear:
-        lines.append(f"Not above the majority class at this n ({'; '.join(unclear)}): the mean's interval reaches it.")
-    return lines
+    return [_say(kind, cells=Markdown("; ".join(each)))
+            for kind, each in (("uninformative", equal), ("not_above", unclear)) if each]
 
 
 def _most_frequent(texts: list[str]) -> str:

@@ -32,13 +32,14 @@ def list_contents(text: str) -> Markdown:
     return Markdown("\n".join(f"{'  ' * (len(marks) - 2)}- [{title}](#{anchor})" for marks, anchor, title in found))
 
 
-def say(name: str, /, *, plain: bool = False, **values) -> Markdown:
+def say(name: str, /, *, file: str = "sentences", plain: bool = False, **values) -> Markdown:
     """One sentence: a block of sections/sentences.md.j2.
 
     Args:
+      file: another template than `sentences` that has it.
       plain: as text for a picture: nothing is escaped, and the stars of bold are left out.
     """
-    template = _environment(plain).get_template("sentences.md.j2")
+    template = _environment(plain).get_template(f"{file}.md.j2")
     text = " ".join("".join(template.blocks[name](template.new_context(values))).split())
     text = re.sub(r" ([;:.,])(?= |$)", r"\1", text)
     return Markdown(text.replace("**", "").replace("`", "") if plain else text)

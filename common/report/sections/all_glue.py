@@ -69,8 +69,7 @@ def write(page: Page, results: Results, claims: dict[str, ClaimLine]) -> Markdow
     """The whole section; one line for each study of which the store holds nothing."""
     suites = _from_strongest(results.suites(STUDY, ("batch_size",), PUBLISHED))
     searches = _from_strongest(results.suites(UPSTREAM, ("batch_size", "peak_learning_rate"), PUBLISHED))
-    notes = [Markdown(each) for each in published.ALL_GLUE_NOTES]
-    return render("all_glue", command=COMMAND.format(1), upstream_command=UPSTREAM_COMMAND, notes=notes,
+    return render("all_glue", command=COMMAND.format(1), upstream_command=UPSTREAM_COMMAND,
                   suites=[_describe(page, results, each) for each in suites],
                   searches=[_describe_search(page, results, suite) for suite in searches],
                   claims=pick_claims(claims, "cola"), cola=claims["cola"].best,

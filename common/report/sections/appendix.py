@@ -5,7 +5,6 @@ from collections import Counter
 from common.report import figures
 from common.report.checkpoints import say_origin
 from common.report.page import Markdown, Page, count, escape, show_percent
-from common.report.published import REFERENCES
 from common.report.results import Results, is_official
 from common.report.templates import render
 from common.studies.config import RunConfig
@@ -22,7 +21,6 @@ def write(page: Page, results: Results) -> Markdown:
     ax = figures.draw_dependencies(figures.new_axes("", height=2.6))
     return render("appendix", checkpoints=_list_checkpoints(results), data=_list_data(results), machines=_list_machines(results),
                   usual=usual, elsewhere=list_elsewhere(page, results), dependencies=page.draw(DEPENDENCIES, ax),
-                  references=[Markdown(each) for each in REFERENCES],
                   other_rows=not all(map(is_official, results.datasets)))
 
 
