@@ -1,4 +1,4 @@
-"""Runs that are in the store already and are trained again, because a file that is to be kept of them is missing.
+"""Runs that are in the store already and are trained again, because one of their files is missing.
 
 Training is deterministic, so the same numbers come out; the store stays as it is, and differences are reported.
 """

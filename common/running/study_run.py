@@ -190,7 +190,7 @@ class StudyRun:
         outcome.failures += self._drive(store, outbox, rest, self.train_run)
 
     def _make_missing_files(self, store: Store, outcome: Outcome) -> None:
-        """Trains recorded runs again where a file that is to be kept of them is missing."""
+        """Trains recorded runs again where one of their files is missing."""
         outcome.retrained = find_missing_artifacts(self.options.artifacts, store, outcome.needs, outcome.failures)
         unchanged = RetrainingStore(store)
         outcome.failures += self._drive(unchanged, unchanged, outcome.retrained, retrain)
