@@ -17,7 +17,7 @@ def make_work(folder: Path, dtype: str):
     """The function that answers orders."""
     from common.inputs.checkpoint import get_checkpoint
     from common.inputs.reading import load_glue
-    from common.inputs.tokens import Tokens, get_tokens
+    from common.inputs.tokens import Encoding, Tokens, get_tokens
     from common.studies.config import RunConfig
     from common.studies.tasks import TASKS
     from common.training.environment import set_up_tensorflow
@@ -30,7 +30,7 @@ def make_work(folder: Path, dtype: str):
     cache = Path(given["cache"])
     checkpoint = get_checkpoint(given["checkpoint"], cache)
     data = load_glue(TASKS["MRPC"], Path(given["data_folder"]))
-    tokens = get_tokens(data, checkpoint.vocab, 128, cache)
+    tokens = get_tokens(data, Encoding(checkpoint.vocab, 128), cache)
 
     def work(order: dict) -> dict:
         if "peak" in order:

@@ -136,12 +136,12 @@ def write_input(folder: Path, checkpoint_file: str, glue_dir: Path) -> tuple[dic
     from common.inputs.checkpoint import get_checkpoint
     from common.inputs.download import cache_dir
     from common.inputs.reading import load_glue
-    from common.inputs.tokens import get_tokens
+    from common.inputs.tokens import Encoding, get_tokens
     from common.studies.tasks import TASKS
 
     cache = cache_dir()
     checkpoint = get_checkpoint(checkpoint_file, cache)
-    tokens = get_tokens(load_glue(TASKS["MRPC"], glue_dir / "MRPC"), checkpoint.vocab, 128, cache)
+    tokens = get_tokens(load_glue(TASKS["MRPC"], glue_dir / "MRPC"), Encoding(checkpoint.vocab, 128), cache)
     np.savez(folder / "rows.npz", **{f"{name}/{part}": array for name, each in tokens.items()
                                      for part, array in vars(each).items()})
     (folder / "bert_config.json").write_text(json.dumps(checkpoint.config))

@@ -60,6 +60,27 @@ def owner():
     return Owner.of_this_process()
 
 
+@pytest.fixture
+def gpus(tmp_path, monkeypatch):
+    """The GPUs that are found with a stand-in for nvidia-smi, with CUDA's libraries or without."""
+    from common.training import machine
+
+    def find(nvidia_smi=None, visible=None, cuda=True):
+        if nvidia_smi:
+            (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\n{nvidia_smi}\n")
+            (tmp_path / "nvidia-smi").chmod(0o755)
+        monkeypatch.setenv("PATH", str(tmp_path))
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        if visible is not None:
+            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+        monkeypatch.setattr(machine, "_has_cuda", lambda: cuda)
+        machine.find_gpus.cache_clear()
+        return machine.find_gpus()
+
+    yield find
+    machine.find_gpus.cache_clear()
+
+
 @pytest.fixture(scope="session")
 def tf():
     """TensorFlow, set up in this process as a worker sets it up."""

@@ -33,7 +33,7 @@ from common.training.job import Job, Progress, RunResult  # noqa: E402
 
 DATA, CHECKPOINT, ENVIRONMENT = TASKS["MRPC"].digest, "c" * 64, "e" * 64
 CHECKPOINT_ROW = {"digest": CHECKPOINT, "archive_sha256": "a" * 64, "name": "uncased_L-4_H-256_A-4", "layers": 4,
-                  "hidden_size": 256, "heads": 4, "vocabulary": 30522}
+                  "hidden_size": 256, "heads": 4, "vocabulary": 30522, "lower_case": 1}
 DATA_ROWS = [{"digest": DATA, "set_name": "train", "task": "MRPC", "row_count": 3668,
               "official_rows": 3668, "majority": 0.6745},
              {"digest": DATA, "set_name": "dev", "task": "MRPC", "row_count": 408,

@@ -15,7 +15,7 @@ import transformers_environment
 from common import UserError
 from common.inputs.checkpoint import get_checkpoint
 from common.inputs.encoder import encoder_variables
-from common.inputs.tokens import encode_texts, lay_end_to_end
+from common.inputs.tokens import Encoding, encode_texts, lay_end_to_end
 from common.studies.config import RunConfig
 from common.studies.tasks import TASKS
 from common.training.job import Job
@@ -56,7 +56,7 @@ def logits_of(where, cache):
     from common.training.trainer import Trainer
 
     checkpoint = get_checkpoint(str(where), cache)
-    tokens = lay_end_to_end(*encode_texts(TEXTS, checkpoint.vocab, 64), np.array([0, 1, 0], np.int32))
+    tokens = lay_end_to_end(*encode_texts(TEXTS, Encoding(checkpoint.vocab, 64)), np.array([0, 1, 0], np.int32))
     config = RunConfig(task="MRPC", data="d", checkpoint=checkpoint.digest, batch_size=2, peak_learning_rate=1e-3, epochs=1)
     trainer = Trainer(Job(config, 0, checkpoint, None, cache), TASKS["MRPC"], {"train": tokens})
     trainer.start(config, 10, instance=0, mask_seed=1)
@@ -86,7 +86,7 @@ def test_a_tokenizer_json_is_the_same_vocabulary(write, tmp_path):
     other = get_checkpoint(str(folder), tmp_path)
     assert usual.digest == other.digest
     assert other.files == ("config.json", "tokenizer.json", "model.safetensors")
-    assert encode_texts(TEXTS, usual.vocab, 64) == encode_texts(TEXTS, other.vocab, 64)
+    assert encode_texts(TEXTS, Encoding(usual.vocab, 64)) == encode_texts(TEXTS, Encoding(other.vocab, 64))
 
 
 @pytest.mark.tensorflow
@@ -374,6 +374,7 @@ def test_lowercasing_is_what_the_checkpoint_says(tmp_path, name, words, tokenize
     """None stands for what the first release did, so that the hashes of its runs stay."""
     checkpoint = get_checkpoint(make(tmp_path / name, words, tokenizer), tmp_path / "cache")
     assert checkpoint.lower_case is lower_case
+    assert checkpoint.row()["lower_case"] == (words is not CASED)
     assert len(checkpoint.notes) == (lower_case is not None)
 
 
@@ -399,14 +400,14 @@ def test_a_checkpoint_that_contradicts_itself_asks_for_the_flag(tmp_path, name, 
 @pytest.mark.tensorflow
 def test_one_added_entry_leaves_the_tokens_of_lowercased_text(tmp_path):
     checkpoint = get_checkpoint(make(tmp_path / "uncased_x", ONE_CAPITAL), tmp_path / "cache")
-    assert encode_texts([("Hello WORLD",)], checkpoint.vocab, 64, checkpoint.lower_case) == ([[2, 198, 199, 3]], [4])
+    assert encode_texts([("Hello WORLD",)], Encoding(checkpoint.vocab, 64, checkpoint.lower_case)) == ([[2, 198, 199, 3]], [4])
 
 
 @pytest.mark.tensorflow
 def test_a_vocabulary_with_a_byte_order_mark_is_read(tmp_path):
     plain, marked = (get_checkpoint(make(tmp_path / name, mark=mark), tmp_path / "cache") for name, mark in
                      (("plain", ""), ("marked", "\ufeff")))
-    assert encode_texts(TEXTS, marked.vocab, 64) == encode_texts(TEXTS, plain.vocab, 64)
+    assert encode_texts(TEXTS, Encoding(marked.vocab, 64)) == encode_texts(TEXTS, Encoding(plain.vocab, 64))
 
 
 @pytest.mark.parametrize("name", [*FILES, "vocab.txt", "bert_config.json"])

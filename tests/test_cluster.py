@@ -26,7 +26,6 @@ from common.inputs.checkpoint import CHECKPOINT_FILES
 from common.running.dask import members, worker
 from common.running.dask.cluster import DaskCluster
 from common.running.executor import NoWorkers
-from common.training import machine
 from common.training.environment import software
 from common.training.job import Job
 
@@ -180,17 +179,9 @@ def test_workers_that_were_started_here_end_with_their_driver(tmp_path, monkeypa
 
 # -- workers
 
-def describe(monkeypatch, tmp_path, threads=1, nvidia_smi=None, visible=None, limit=None, nthreads=8, **resources):
+def describe(gpus, threads=1, nvidia_smi=None, visible=None, limit=None, nthreads=8, **resources):
     """What a worker of these properties says of itself."""
-    if nvidia_smi is not None:
-        (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\n{nvidia_smi}\n")
-        (tmp_path / "nvidia-smi").chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    if visible is not None:
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    monkeypatch.setattr(machine, "_has_cuda", lambda: True)
-    machine.find_gpus.cache_clear()
+    gpus(nvidia_smi, visible)
     state = SimpleNamespace(nthreads=nthreads, total_resources=resources)
     about = worker.describe(threads, SimpleNamespace(state=state, memory_manager=SimpleNamespace(memory_limit=limit)))
     return about["places"], about["declared"]
@@ -215,8 +206,8 @@ TWO_GPUS = f"{GPU}; echo 'GPU 1: NVIDIA H100 (UUID: GPU-2)'"
     ({"RUN": 2.0, "limit": 1e9}, (2, True)),
     ({"RUN": 20.0}, (8, True)),
     ({"RUN": 0.0}, (0, True))])
-def test_places_of_a_worker(monkeypatch, tmp_path, worker, places):
-    assert describe(monkeypatch, tmp_path, **worker) == places
+def test_places_of_a_worker(gpus, worker, places):
+    assert describe(gpus, **worker) == places
 
 
 def test_a_worker_with_other_code_or_without_it_is_refused_in_one_sentence(cluster, tmp_path):

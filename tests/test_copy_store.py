@@ -281,7 +281,7 @@ def test_a_copy_killed_after_any_statement_was_done_or_not(source, target):
             break
         assert code == -signal.SIGKILL
         assert rows(target) == before
-    assert number == 12  # checkpoints (2), datasets, environments, configs, runs (2), studies, evaluations, measurements, outputs
+    assert number == 13  # checkpoints (3), datasets, environments, configs, runs (2), studies, evaluations, measurements, outputs
     assert scores(target) == {(8, 2): 0.1 + 0.2, (8, 3): 0.9, (8, 1): None}
 
 

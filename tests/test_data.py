@@ -10,7 +10,7 @@ import pytest
 from common import UserError, files
 from common.inputs.batches import by_length, epoch_order, seed_of, split, training_batches
 from common.inputs.reading import GlueData, load_glue, read_examples
-from common.inputs.tokens import Tokens, get_tokens, truncate
+from common.inputs.tokens import Encoding, Tokens, get_tokens, truncate
 from common.studies.tasks import TASKS
 
 MRPC_HEADER = "Quality\t#1 ID\t#2 ID\t#1 String\t#2 String\n"
@@ -335,8 +335,8 @@ def encoder(monkeypatch):
     """A stand-in for the tokenizer: one id for each letter. Counts how often it is called."""
     calls = []
 
-    def encode(texts, vocabulary, max_length, lower_case):
-        calls.append(max_length)
+    def encode(texts, encoding):
+        calls.append(encoding.max_length)
         rows = [[2, *(ord(letter) for text in row for letter in text), 3] for row in texts]
         return rows, [2 + len(row[0]) for row in texts]
 
@@ -347,7 +347,7 @@ def encoder(monkeypatch):
 def get_wnli(tmp_path, train=WNLI, vocabulary="[PAD]\na\n", max_length=128):
     (tmp_path / "vocab.txt").write_text(vocabulary)
     loaded = load_glue(TASKS["WNLI"], write_task(tmp_path, train=train, dev=WNLI), allow_other_rows=True)
-    return get_tokens(loaded, tmp_path / "vocab.txt", max_length, tmp_path / "cache")
+    return get_tokens(loaded, Encoding(tmp_path / "vocab.txt", max_length), tmp_path / "cache")
 
 
 def test_tokens_are_made_once_and_then_read_from_the_cache(tmp_path, encoder):
@@ -383,7 +383,7 @@ def test_an_interrupted_write_leaves_no_cache_entry(tmp_path, encoder, monkeypat
 def test_two_at_once_make_the_tokens_once(tmp_path, encoder):
     get = GlueData(TASKS["WNLI"], {"dev": read(tmp_path, "WNLI", WNLI)}, "digest")
     (tmp_path / "vocab.txt").write_text("a\n")
-    given = (get, tmp_path / "vocab.txt", 128, tmp_path / "cache")
+    given = (get, Encoding(tmp_path / "vocab.txt", 128), tmp_path / "cache")
     threads = [threading.Thread(target=get_tokens, args=given) for _ in range(8)]
     for thread in threads:
         thread.start()

@@ -18,7 +18,7 @@ from common.files import new_folder, sha256_of
 from common.inputs.checkpoint import get_checkpoint
 from common.inputs.encoder import SIZES
 from common.inputs.reading import load_glue
-from common.inputs.tokens import encode_texts
+from common.inputs.tokens import Encoding, encode_texts
 from common.running.processes import FreshProcesses
 from common.running.retraining import retrain
 from common.studies.config import RunConfig
@@ -177,7 +177,7 @@ def test_transformers_gives_the_same_logits(tf, kept, sample, tmp_path):
     for folder, theirs in json.loads(done.stdout).items():
         ours = load_classifier(folder)
         assert theirs["labels"] == {"0": "0", "1": "1"}
-        assert theirs["ids"] == encode_texts(folders[Path(folder)], Path(folder) / "vocab.txt", 128)[0]
+        assert theirs["ids"] == encode_texts(folders[Path(folder)], Encoding(Path(folder) / "vocab.txt", 128))[0]
         np.testing.assert_allclose(ours.logits(folders[Path(folder)]), theirs["logits"], atol=5e-6)
 
 

@@ -606,7 +606,7 @@ def test_the_row_for_the_store(tmp_path, cache):
     row = get_checkpoint(str(make_zip(tmp_path / "tiny.zip", CHECKPOINT)), cache).row()
     assert len(row.pop("archive_sha256")) == 64
     assert row == {"digest": CHECKPOINT_DIGEST, "name": "tiny", "layers": 2, "hidden_size": 4, "heads": 2,
-                   "vocabulary": 6}
+                   "vocabulary": 6, "lower_case": 1}
 
 
 def test_another_content_has_another_digest(tmp_path, cache):
@@ -1114,7 +1114,7 @@ def test_tokens_on_a_full_disk_are_one_sentence(tmp_path, cache, monkeypatch):
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
         try:
-            tokens.get_tokens(data, Path({str(tmp_path)!r}) / "vocab.txt", 128, Path({str(cache)!r}))
+            tokens.get_tokens(data, tokens.Encoding(Path({str(tmp_path)!r}) / "vocab.txt", 128), Path({str(cache)!r}))
         except UserError as error:
             print(error)"""
     printed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True).stdout

@@ -197,25 +197,6 @@ def test_a_real_control_group_bounds_memory_and_runs():
 TWO = "echo 'GPU 0: NVIDIA H100 (UUID: GPU-aaaa-1)'; echo 'GPU 1: NVIDIA H100 (UUID: GPU-bbbb-2)'"
 
 
-@pytest.fixture
-def gpus(tmp_path, monkeypatch):
-    """The GPUs that are found with a stand-in for nvidia-smi, with CUDA's libraries or without."""
-    def find(nvidia_smi, visible=None, cuda=True):
-        if nvidia_smi:
-            (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\n{nvidia_smi}\n")
-            (tmp_path / "nvidia-smi").chmod(0o755)
-        monkeypatch.setenv("PATH", str(tmp_path))
-        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-        if visible is not None:
-            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-        monkeypatch.setattr(machine, "_has_cuda", lambda: cuda)
-        machine.find_gpus.cache_clear()
-        return machine.find_gpus()
-
-    yield find
-    machine.find_gpus.cache_clear()
-
-
 @pytest.mark.parametrize("nvidia_smi, visible, found", [
     (TWO, None, ("0", "1")), (TWO, "1", ("1",)), (TWO, "1,0", ("1", "0")), (TWO, "GPU-bbbb-2", ("GPU-bbbb-2",)),
     (TWO, "", ()), (TWO, "-1", ()), (TWO, "0,7,1", ("0",)), ("exit 9", None, ()), (None, None, ()), (None, "0", ())])

@@ -12,7 +12,7 @@ from common import UserError
 from common.inputs.batches import training_batches
 from common.inputs.checkpoint import Checkpoint
 from common.inputs.reading import load_glue
-from common.inputs.tokens import Tokens, get_tokens
+from common.inputs.tokens import Encoding, Tokens, get_tokens
 from common.studies.config import RunConfig
 from common.studies.tasks import TASKS
 
@@ -73,7 +73,7 @@ def test_real_checkpoints_equal_the_reference(tf, name, tmp_path):
 
     given = Path(os.environ["BERT_GLUE_TEST_DATA"])
     checkpoint = get_checkpoint(str(given / "checkpoints" / f"{name}.zip"), tmp_path)
-    tokens = get_tokens(load_glue(TASKS["WNLI"], given / "glue_data" / "WNLI"), checkpoint.vocab, 128, tmp_path)["dev"]
+    tokens = get_tokens(load_glue(TASKS["WNLI"], given / "glue_data" / "WNLI"), Encoding(checkpoint.vocab, 128), tmp_path)["dev"]
     ours, expected = pooled_both_ways(tf, make_trainer(checkpoint, tokens, tmp_path), checkpoint, tokens, np.arange(5))
     np.testing.assert_allclose(ours, expected, atol=2e-6)
 

@@ -790,6 +790,22 @@ def test_the_archive_of_a_checkpoint_that_first_came_as_a_folder_is_added(store,
     assert rows() == [("uncased_L-4_H-256_A-4", "a" * 64)]
 
 
+def test_how_a_checkpoint_takes_text_is_decided_once_and_added_to_an_older_store(tmp_path):
+    """Version 4 did not keep it."""
+    def ask():
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            return connection.execute("SELECT name, lower_case FROM checkpoints").fetchall()
+
+    path = Path(shutil.copy(Path(__file__).parent / "stores" / "version-4.db", tmp_path / "results.db"))
+    of_the_store = make_config(data="d" * 64)
+    for lower_case in (1, 0):
+        store = Store(path)
+        assert ask() == [("uncased_L-4_H-256_A-4", 1 if lower_case == 0 else None)]
+        store.plan("bs_mrpc", {of_the_store: [0]}, 1, InputRows(CHECKPOINT_ROW | {"lower_case": lower_case}, []))
+        store.close()
+        assert ask() == [("uncased_L-4_H-256_A-4", 1)]
+
+
 @pytest.mark.parametrize("replace", ["by another", "by nothing"])
 def test_a_store_that_is_replaced_while_it_is_in_use(config, owner, tmp_path, replace):
     """What `git checkout results.db` does: the path leads to another file than the one that is open."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from common.inputs.reading import load_glue
-from common.inputs.tokens import encode_texts, get_tokens
+from common.inputs.tokens import Encoding, encode_texts, get_tokens
 from common.studies.tasks import TASKS
 
 pytestmark = pytest.mark.tensorflow
@@ -22,7 +22,7 @@ DOLLAR, DOT, COMMA, SQUARED, STRASSE = 24, 25, 26, 27, 28
 def encode(tmp_path):
     def encode(*texts, words=UNCASED, max_length=128):
         (tmp_path / "vocab.txt").write_text("\n".join(words) + "\n", "utf-8")
-        return encode_texts(list(texts), tmp_path / "vocab.txt", max_length)
+        return encode_texts(list(texts), Encoding(tmp_path / "vocab.txt", max_length))
     return encode
 
 
@@ -89,9 +89,9 @@ def test_the_tokenizer_works_once_for_a_set(tmp_path, monkeypatch):
     for name in ("train", "dev"):
         (tmp_path / f"{name}.tsv").write_text("sentence\tlabel\nhello hellos\t1\n\t0\nCafé\t1\n", "utf-8")
     data = load_glue(TASKS["SST-2"], tmp_path, allow_other_rows=True)
-    first = get_tokens(data, tmp_path / "vocab.txt", 128, tmp_path / "cache")["dev"]
+    first = get_tokens(data, Encoding(tmp_path / "vocab.txt", 128), tmp_path / "cache")["dev"]
     monkeypatch.setattr("common.inputs.tokens.Tokenizer", None)
-    again = get_tokens(data, tmp_path / "vocab.txt", 128, tmp_path / "cache")["dev"]
+    again = get_tokens(data, Encoding(tmp_path / "vocab.txt", 128), tmp_path / "cache")["dev"]
     for tokens in (first, again):
         assert tokens.ids.tolist() == [CLS, HELLO, HELLO, S, SEP, CLS, SEP, CLS, CAFE, SEP]
         assert tokens.ends.tolist() == [0, 5, 7, 10]

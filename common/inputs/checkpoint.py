@@ -17,7 +17,7 @@ from common.inputs import hugging_face
 from common.inputs.archives import unpack
 from common.inputs.download import Source, disk_errors_told, download, file_name, shown
 from common.inputs.encoder import SIZES
-from common.inputs.vocabulary import find_case_in_name, has_no_capitals, is_cased, read_vocabulary, where_capitals
+from common.inputs.vocabulary import find_case_in_name, has_no_capitals, is_cased, is_lowercased, read_vocabulary, where_capitals
 
 BERT_MINI = Source("https://storage.googleapis.com/bert_models/2020_02_20/uncased_L-4_H-256_A-4.zip",
                    "5f087a0c6c73aed0b0a13f9a99dade56bece97d0594b713195821e031266fae9")
@@ -70,7 +70,8 @@ class Checkpoint:
         """What the store keeps about it."""
         return {"digest": self.digest, "archive_sha256": self.archive_sha256, "name": self.name,
                 "layers": self.config["num_hidden_layers"], "hidden_size": self.config["hidden_size"],
-                "heads": self.config["num_attention_heads"], "vocabulary": self.config["vocab_size"]}
+                "heads": self.config["num_attention_heads"], "vocabulary": self.config["vocab_size"],
+                "lower_case": int(is_lowercased(read_vocabulary(self.vocab), self.lower_case))}
 
 
 @disk_errors_told()

@@ -10,7 +10,7 @@ import numpy as np
 from common.files import make_once, write_arrays
 from common.inputs.download import disk_errors_told
 from common.inputs.reading import Examples, GlueData
-from common.inputs.vocabulary import has_no_capitals, read_vocabulary
+from common.inputs.vocabulary import is_lowercased, read_vocabulary
 from common.studies.tasks import Task
 
 TOKENS_VERSION = 2
@@ -63,21 +63,32 @@ class Batch:
     labels: np.ndarray
 
 
+@dataclass(frozen=True)
+class Encoding:
+    """How text becomes token ids.
+
+    Attributes:
+      vocabulary: vocab.txt, or Hugging Face's tokenizer.json.
+      max_length: tokens of the longest row, [CLS] and [SEP] included; what is longer is cut.
+      lower_case: as in `common.studies.config.RunConfig`.
+    """
+
+    vocabulary: Path
+    max_length: int
+    lower_case: bool | None = None
+
+
 @disk_errors_told()
-def get_tokens(data: GlueData, vocabulary: Path, max_length: int, cache: Path, lower_case: bool | None = None
-               ) -> dict[str, Tokens]:
+def get_tokens(data: GlueData, encoding: Encoding, cache: Path) -> dict[str, Tokens]:
     """The encoded rows of every set: from the cache, or made now and put there.
 
     Tokens equal those of Google's FullTokenizer.
-
-    Args:
-      lower_case: as in `common.studies.config.RunConfig`.
     """
-    path = _find_path(data.task, data.digest, vocabulary, max_length, cache, lower_case)
+    path = _find_path(data.task, data.digest, encoding, cache)
 
     def encode(examples: Examples) -> Tokens:
         labels = np.asarray(examples.labels, np.float32 if data.task.is_regression else np.int32)
-        return lay_end_to_end(*encode_texts(examples.texts, vocabulary, max_length, lower_case), labels)
+        return lay_end_to_end(*encode_texts(examples.texts, encoding), labels)
 
     make_once(path, lambda: write_arrays(path, {f"{name}/{field}": array for name, examples in data.sets.items()
                                                 for field, array in vars(encode(examples)).items()}))
@@ -85,16 +96,16 @@ def get_tokens(data: GlueData, vocabulary: Path, max_length: int, cache: Path, l
 
 
 @disk_errors_told()
-def find_tokens(task: Task, digest: str, vocabulary: Path, max_length: int, cache: Path, lower_case: bool | None = None
-                ) -> dict[str, Tokens] | None:
+def find_tokens(task: Task, digest: str, encoding: Encoding, cache: Path) -> dict[str, Tokens] | None:
     """What `get_tokens` gives for the data with this digest, if it is in the cache: a run then reads no text."""
-    path = _find_path(task, digest, vocabulary, max_length, cache, lower_case)
+    path = _find_path(task, digest, encoding, cache)
     return _read(path) if path.exists() else None
 
 
-def _find_path(task: Task, digest: str, vocabulary: Path, max_length: int, cache: Path, lower_case: bool | None) -> Path:
-    case = "" if lower_case is None else f"lower_case={lower_case} "
-    key = hashlib.sha256(f"{TOKENS_VERSION} {digest} {max_length} {case}".encode() + vocabulary.read_bytes()).hexdigest()
+def _find_path(task: Task, digest: str, encoding: Encoding, cache: Path) -> Path:
+    case = "" if encoding.lower_case is None else f"lower_case={encoding.lower_case} "
+    key = hashlib.sha256(f"{TOKENS_VERSION} {digest} {encoding.max_length} {case}".encode()
+                         + encoding.vocabulary.read_bytes()).hexdigest()
     return cache / "tokens" / f"{task.name}-{key[:32]}.npz"
 
 
@@ -134,20 +145,15 @@ class Tokenizer:
         return [self.numbers[piece] for word in self._basic.tokenize(text) for piece in self._pieces.tokenize(word)]
 
 
-def encode_texts(texts: list[tuple[str, ...]], vocabulary: Path, max_length: int, lower_case: bool | None = None
-                 ) -> tuple[list[list[int]], list[int]]:
-    """[CLS] A [SEP] B [SEP] as ids, and the length of [CLS] A [SEP], for each row of one or two texts.
-
-    Args:
-      lower_case: as in `common.studies.config.RunConfig`.
-    """
-    words = read_vocabulary(vocabulary)
-    tokenizer = Tokenizer(words, has_no_capitals(words) if lower_case is None else lower_case)
+def encode_texts(texts: list[tuple[str, ...]], encoding: Encoding) -> tuple[list[list[int]], list[int]]:
+    """[CLS] A [SEP] B [SEP] as ids, and the length of [CLS] A [SEP], for each row of one or two texts."""
+    words = read_vocabulary(encoding.vocabulary)
+    tokenizer = Tokenizer(words, is_lowercased(words, encoding.lower_case))
     cls, sep = tokenizer.numbers["[CLS]"], tokenizer.numbers["[SEP]"]
     rows, firsts = [], []
     for row in texts:
         pieces = [tokenizer.encode(text) for text in row]
-        truncate(pieces, max_length - 1 - len(pieces))
+        truncate(pieces, encoding.max_length - 1 - len(pieces))
         ids = [cls]
         for piece in pieces:
             ids += piece + [sep]

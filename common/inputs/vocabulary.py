@@ -43,6 +43,15 @@ def has_no_capitals(words: list[str]) -> bool:
     return not any(word != word.lower() for word in words if not word.startswith("["))
 
 
+def is_lowercased(words: list[str], lower_case: bool | None) -> bool:
+    """Whether text is lowercased before it is cut into these entries.
+
+    Args:
+      lower_case: as in `common.studies.config.RunConfig`.
+    """
+    return has_no_capitals(words) if lower_case is None else lower_case
+
+
 def is_cased(words: list[str]) -> bool:
     """Whether the bulk of the vocabulary is that of text as it is, not of lowercased text."""
     return sum(map(_has_capital, words)) > CASED_SHARE * len(words)

@@ -18,9 +18,10 @@ from pathlib import Path
 
 from common import UserError
 from common.files import replace_file
+from common.store.store import Store
 
 
-def build_report(store) -> tuple[str, dict[str, bytes]]:
+def build_report(store: Store) -> tuple[str, dict[str, bytes]]:
     """The page as Markdown and its pictures (file name below `figures/` -> PNG); the same bytes for the same store."""
     from common.report.checkpoints import is_demo
     from common.report.claims import list_claims

@@ -1,10 +1,13 @@
 """What the store says of a study's claims before more is trained: verdicts so far, and what would decide the rest."""
+from collections.abc import Collection
+
 from common.report.judging import Outcome, Verdict, judge_study
 from common.report.protocol import POWER, Rule
 from common.report.results import read_results
+from common.store.store import Store
 
 
-def advise(store, study: str, *, tasks=(), checkpoint: str | None = None) -> list[str]:
+def advise(store: Store, study: str, *, tasks: Collection[str] = (), checkpoint: str | None = None) -> list[str]:
     """A plain line for each claim that a study tests and the store has runs of; for `--dry-run`.
 
     Args:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from sqlalchemy import select
+from sqlalchemy import Row, select
 
 from common.report.statistics import Interval, mean_interval
 from common.store.schema import (
@@ -315,7 +315,7 @@ class Results:
             words.append(f"data {fields['data'][:8]}")
         return ", ".join(words)
 
-    def _words(self, checkpoint, differs: dict) -> list[str]:
+    def _words(self, checkpoint: Row, differs: dict) -> list[str]:
         same_name = [row for row in self.checkpoints.values() if row.name == checkpoint.name]
         words = [checkpoint.name + (f" {checkpoint.digest[:8]}" if len(same_name) > 1 else "")]
         return words + [_say_difference(field, value) for field, value in sorted(differs.items())]

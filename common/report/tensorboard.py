@@ -8,6 +8,7 @@ from pathlib import Path
 
 from common import UserError
 from common.files import replace_file
+from common.store.store import Store
 from common.studies.config import RunConfig
 from common.studies.names import name_folder
 
@@ -15,7 +16,7 @@ NAME = "events.out.tfevents.0.results"
 """TensorBoard reads every file with `tfevents` in its name; it is always the same, so that a run has one file."""
 
 
-def write_event_files(store, runs: list[tuple[RunConfig, int]], folder: Path) -> int:
+def write_event_files(store: Store, runs: list[tuple[RunConfig, int]], folder: Path) -> int:
     """Writes the curves of the finished ones among these runs, a folder each; returns how many there are.
 
     The tags are `train/loss`, `train/learning_rate`, `validation/accuracy` and so on, and `dev/accuracy` for the scores at

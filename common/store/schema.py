@@ -16,7 +16,7 @@ from sqlalchemy import CheckConstraint, Column, Float, ForeignKey, Index, Intege
 from common import UserError
 from common.files import new_file
 
-VERSION = 4
+VERSION = 5
 """Version of the schema below."""
 APPLICATION_ID = 0x474C5545
 """SQLite's mark of the program that owns a file: "GLUE"."""
@@ -34,7 +34,8 @@ checkpoints = sa.Table(
     Column("archive_sha256", String(64), comment="SHA-256 of the zip file, if it came as one"),
     Column("name", Text, nullable=False),
     Column("layers", Integer, nullable=False), Column("hidden_size", Integer, nullable=False),
-    Column("heads", Integer, nullable=False), Column("vocabulary", Integer, nullable=False))
+    Column("heads", Integer, nullable=False), Column("vocabulary", Integer, nullable=False),
+    Column("lower_case", Integer, comment="1: text is lowercased, as decided when it was first used; NULL: before version 5"))
 
 datasets = sa.Table(
     "datasets", metadata,
@@ -194,6 +195,7 @@ UPGRADES: dict[int, tuple] = {
         "UPDATE runs SET failures = attempt WHERE status = 'failed'"),
     3: ("ALTER TABLE runs ADD COLUMN cpu_seconds FLOAT", outputs, labels),
     4: (environments.c.code_digest, environments.c.settings, environments.c.gpu),
+    5: (checkpoints.c.lower_case,),
 }
 """Version -> statements, new tables and new columns that upgrade a store from the version before it. The views are created again
 afterwards."""
@@ -296,9 +298,12 @@ def insert_new(connection: sa.Connection, table: sa.Table, rows: Sequence[Mappin
 
 
 def insert_checkpoints(connection: sa.Connection, rows: Sequence[Mapping]) -> None:
-    """The same for `checkpoints`; one that was a folder before takes the name of the archive that has the same content."""
+    """The same for `checkpoints`; one that was a folder before takes the name of the archive that has the same content, and one
+    that an older version inserted takes its `lower_case`."""
     insert_new(connection, checkpoints, rows)
     for row in rows:
+        connection.execute(checkpoints.update().where(checkpoints.c.digest == row["digest"], checkpoints.c.lower_case.is_(None))
+                           .values(lower_case=row["lower_case"]))
         if row["archive_sha256"]:
             connection.execute(checkpoints.update().where(checkpoints.c.digest == row["digest"],
                                                           checkpoints.c.archive_sha256.is_(None))

@@ -6,12 +6,17 @@ training is deterministic.
 """
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from common import UserError
 from common.files import new_folder
 from common.studies.config import RunConfig
 from common.studies.names import name_folder
 from common.studies.tasks import TASKS
+
+if TYPE_CHECKING:
+    from common.training.classifier import Classifier
+    from common.training.job import Job
 
 
 @dataclass(frozen=True)
@@ -32,13 +37,8 @@ class ArtifactFolders:
         """Whether a wanted folder of this run is missing."""
         return any(not folder.is_dir() for folder in self._folders(config, instance))
 
-    def write(self, classifier, job) -> None:
-        """Writes the wanted folders of a run.
-
-        Args:
-          classifier: its `common.training.classifier.Classifier`.
-          job: its `common.training.job.Job`.
-        """
+    def write(self, classifier: "Classifier", job: "Job") -> None:
+        """Writes the wanted folders of a run."""
         from common.training.glue_server import write_predictions
 
         name = name_folder(job.config, job.instance)

@@ -10,15 +10,20 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from common import UserError
 from common.inputs.batches import map_rows
-from common.inputs.tokens import Tokens, encode_texts, lay_end_to_end
-from common.inputs.vocabulary import has_no_capitals, read_vocabulary
+from common.inputs.tokens import Encoding, Tokens, encode_texts, lay_end_to_end
+from common.inputs.vocabulary import is_lowercased, read_vocabulary
 from common.training.environment import choose_tensorflow_options
+from common.training.job import Job
 from common.training.saved_classifier import FORMAT, SavedClassifier, read_classifier, write_classifier
+
+if TYPE_CHECKING:
+    from common.training.trainer import Trainer
 
 
 class Classifier:
@@ -35,11 +40,11 @@ class Classifier:
         self._compute_logits = tf.function(self._classify, input_signature=[tf.TensorSpec([None, None], tf.int32)] * 3)
 
     @classmethod
-    def from_trainer(cls, trainer, job, evaluations: Sequence[dict] = ()) -> "Classifier":
-        """The classifier that a `common.training.trainer.Trainer` has trained.
+    def from_trainer(cls, trainer: "Trainer", job: Job, evaluations: Sequence[dict] = ()) -> "Classifier":
+        """The classifier that a trainer has trained.
 
         Args:
-          job: the `common.training.job.Job` that it has trained to the end.
+          job: what it has trained to the end.
           evaluations: rows of the result, whose scores are saved beside the weights.
         """
         from common.training import model
@@ -48,7 +53,7 @@ class Classifier:
         config, task, checkpoint = job.config, trainer.task, job.checkpoint
         weights = model.get_all_weights(trainer.model, get_weights(checkpoint, job.cache), trainer.words,
                                         model.decay_without_gradient(config, trainer.steps_done))
-        lower_case = has_no_capitals(read_vocabulary(checkpoint.vocab)) if config.lower_case is None else config.lower_case
+        lower_case = is_lowercased(read_vocabulary(checkpoint.vocab), config.lower_case)
         about = {"format": FORMAT, "task": task.name, "labels": list(task.labels) if task.labels else None,
                  "texts": len(task.texts), "max_length": config.max_length, "lower_case": lower_case,
                  "config": json.loads(config.to_json()), "config_hash": config.hash, "instance": job.instance,
@@ -94,7 +99,7 @@ class Classifier:
                                 f"{str(row)[:80]}")
         if not rows:
             return np.empty((0, self.outputs), np.float32)
-        encoded = encode_texts(rows, self._saved.vocabulary, self.about["max_length"], self.about.get("lower_case"))
+        encoded = encode_texts(rows, Encoding(self._saved.vocabulary, self.about["max_length"], self.about.get("lower_case")))
         return self.predict(lay_end_to_end(*encoded, np.zeros(len(rows), np.int32)))
 
     def predict(self, tokens: Tokens) -> np.ndarray:
@@ -112,10 +117,11 @@ class Classifier:
         """Writes the classifier into a folder that appears whole or not at all, in the place of an older one."""
         write_classifier(self._saved, folder)
 
-    def _classify(self, ids, mask, types):
+    def _classify(self, *inputs):
+        """Logits of ids, mask and types."""
         from common.training.unpadded import classify
 
-        return classify(self._model, ids, mask, types, self.about["config"]["dtype"])
+        return classify(self._model, inputs, self.about["config"]["dtype"])
 
 
 def load_classifier(folder: str | os.PathLike) -> Classifier:

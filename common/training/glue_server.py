@@ -11,19 +11,20 @@ import numpy as np
 
 from common.files import new_folder
 from common.inputs.reading import load_tests
-from common.inputs.tokens import get_tokens
+from common.inputs.tokens import Encoding, get_tokens
 from common.studies.tasks import TASKS
 from common.training.classifier import Classifier
+from common.training.job import Job
 
 
-def write_predictions(classifier: Classifier, job, folder: Path) -> None:
+def write_predictions(classifier: Classifier, job: Job, folder: Path) -> None:
     """Predicts every test set of the job's task into a folder that appears whole or not at all.
 
     Args:
-      job: a `common.training.job.Job`, for the files of the task and the tokens' cache.
+      job: for the files of the task and the tokens' cache.
     """
     tests = load_tests(TASKS[job.config.task], job.data_folder, allow_other_rows=True)  # the command line has checked them
-    tokens = get_tokens(tests, job.checkpoint.vocab, job.config.max_length, job.cache, job.config.lower_case)
+    tokens = get_tokens(tests, Encoding(job.checkpoint.vocab, job.config.max_length, job.config.lower_case), job.cache)
     with new_folder(folder) as new:
         for name in tests.sets:
             logits = classifier.predict(tokens[name])

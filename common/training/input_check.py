@@ -5,7 +5,7 @@ from pathlib import Path
 
 from common.inputs.checkpoint import Checkpoint
 from common.inputs.tokens import Tokenizer
-from common.inputs.vocabulary import has_no_capitals, read_vocabulary
+from common.inputs.vocabulary import is_lowercased, read_vocabulary
 
 ROWS = 500
 """So many rows of a task are looked at."""
@@ -38,7 +38,7 @@ def check_input(check: InputCheck, report=None) -> list[str]:
 
     get_weights(check.checkpoint, check.cache)
     words = read_vocabulary(check.checkpoint.vocab)
-    lower_case = has_no_capitals(words) if check.checkpoint.lower_case is None else check.checkpoint.lower_case
+    lower_case = is_lowercased(words, check.checkpoint.lower_case)
     notes = (find_unknown(task, rows, words, lower_case) for task, rows in check.texts.items())
     return [note for note in notes if note]
 

@@ -1,9 +1,13 @@
 """What goes into a training run and what comes out of it: light value objects that every room can name."""
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from common.studies.config import RunConfig
 from common.training.artifacts import ArtifactFolders
+
+if TYPE_CHECKING:
+    from common.inputs.checkpoint import Checkpoint
 
 SAVE_SECONDS = 300
 """A run is killed at the cost of about this much training; a shorter one starts again."""
@@ -15,8 +19,7 @@ class Job:
 
     config: RunConfig
     instance: int
-    checkpoint: object
-    """A `common.inputs.checkpoint.Checkpoint`."""
+    checkpoint: "Checkpoint"
     data_folder: Path
     """Where the task's TSV files are."""
     cache: Path

@@ -58,14 +58,14 @@ def update(weights, means, squares, gradient, numbers):
         weights[place] = weight - mean * corrected / (np.sqrt(square) + epsilon)
 
 
-@_compile(types.void(_TABLE, _TABLE, _TABLE, _ROWS, _PLACES, _NUMBERS), error_model="numpy")
-def update_rows(weights, means, squares, values, places, numbers):
+@_compile(types.void(_TABLE, _TABLE, _TABLE, types.Tuple((_ROWS, _PLACES)), _NUMBERS), error_model="numpy")
+def update_rows(weights, means, squares, gradient, numbers):
     """`update` of a table, float32 [rows, width], whose gradient is the sum of these values at these rows, 0 elsewhere.
 
     Args:
-      values: float32 [values, width].
-      places: int32 [values], the row of each.
+      gradient: the values, float32 [values, width], and the row of each, int32 [values].
     """
+    values, places = gradient
     numbers_of_rows = np.zeros(len(weights), np.int32)  # 0: a row without gradient
     sums = np.zeros((len(places) + 1, weights.shape[1]), np.float32)
     found = 0

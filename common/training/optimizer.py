@@ -102,7 +102,7 @@ class OnePass:
             if len(parts) == 1:
                 kernels.update(*(array.reshape(-1) for array in (*arrays, *parts)), numbers)
             else:
-                kernels.update_rows(*arrays, *parts[:2], numbers)
+                kernels.update_rows(*arrays, tuple(parts[:2]), numbers)
 
     def state(self) -> list[np.ndarray]:
         """The values that the next step depends on: the weights, then the moving averages."""

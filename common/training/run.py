@@ -7,7 +7,7 @@ import numpy as np
 
 from common.inputs.batches import seed_of, split, training_batches
 from common.inputs.reading import load_glue
-from common.inputs.tokens import Tokens, find_tokens, get_tokens
+from common.inputs.tokens import Encoding, Tokens, find_tokens, get_tokens
 from common.studies.config import RunConfig
 from common.studies.tasks import TASKS, Task
 from common.training.classifier import Classifier
@@ -47,14 +47,14 @@ def train_run(job: Job, report: Callable[[Progress], None] = lambda progress: No
 
 def _get_tokens(job: Job, task: Task) -> dict[str, Tokens]:
     """The encoded rows of every set; the files are read only where no other run has encoded the same rows."""
-    given = (job.checkpoint.vocab, job.config.max_length, job.cache, job.config.lower_case)
-    tokens = find_tokens(task, job.config.data, *given)
+    encoding = Encoding(job.checkpoint.vocab, job.config.max_length, job.config.lower_case)
+    tokens = find_tokens(task, job.config.data, encoding, job.cache)
     if tokens is not None:
         return tokens
     data = load_glue(task, job.data_folder, allow_other_rows=True)
     if data.digest != job.config.data:
         raise RuntimeError(f"the files in {job.data_folder} changed while the study ran")
-    return get_tokens(data, *given)
+    return get_tokens(data, encoding, job.cache)
 
 
 def count_steps(config: RunConfig, training_rows: int) -> int:

@@ -13,17 +13,18 @@ import zipfile
 import numpy as np
 
 from common.files import remove_leftovers, write_arrays
+from common.training.job import Job
 
 
 class SavedState:
     """The saved state of one run, if there is one.
 
     Args:
-      job: the `common.training.job.Job`; its `save_seconds` are the training time that a kill may cost.
+      job: its `save_seconds` are the training time that a kill may cost.
       environment: digest of machine and software; a state from another one is not used, since that would round differently.
     """
 
-    def __init__(self, job, environment: str):
+    def __init__(self, job: Job, environment: str):
         self._path = job.cache / "resume" / f"{job.config.hash}-{job.instance}.npz"
         self._environment, self._seconds = environment, job.save_seconds
         self._began = self._last = time.monotonic()

@@ -152,8 +152,9 @@ class Trainer:
     def _inputs(self, batch: Batch) -> tuple:
         return self._place[batch.ids], batch.mask, batch.types
 
-    def _classify(self, ids: tf.Tensor, mask: tf.Tensor, types: tf.Tensor) -> tf.Tensor:
-        return classify(self.model, ids, mask, types, self._dtype)
+    def _classify(self, *inputs: tf.Tensor) -> tf.Tensor:
+        """Logits of ids, mask and types."""
+        return classify(self.model, inputs, self._dtype)
 
     def _differentiate(self, inputs: list, labels: tf.Tensor, numbers: StepNumbers, piece: tf.Tensor) -> tuple:
         """Loss and gradients of a piece, as shares of the mean over the batch's rows.
@@ -165,7 +166,7 @@ class Trainer:
         """
         draw_masks = functools.partial(Masks, self._dropouts, numbers.seed, numbers.step, piece) if self._dropouts else None
         with tf.GradientTape() as tape:
-            logits = classify(self.model, *inputs, self._dtype, draw_masks)
+            logits = classify(self.model, inputs, self._dtype, draw_masks)
             if self.task.is_regression:
                 losses = tf.square(logits[:, 0] - labels)
             else:

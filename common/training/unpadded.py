@@ -6,7 +6,7 @@ attention, which needs to know where a row ends, is given its queries, keys and 
 dropout masks are those of the padded model up to rounding (tests/test_model.py).
 """
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 import tf_keras
@@ -15,19 +15,20 @@ from common.training.garden import Attention, Block, Encoder, open_encoder
 from common.training.masks import Masks
 
 
-def classify(model, ids: tf.Tensor, mask: tf.Tensor, types: tf.Tensor, dtype: str = "float32",
+def classify(model, inputs: Sequence[tf.Tensor], dtype: str = "float32",
              draw_masks: Callable[[tf.Tensor], Masks] | None = None) -> tf.Tensor:
     """What `model` gives for a padded batch.
 
     Args:
       model: a classifier of `common.training.model.build_classifier`, whose last layer computes [CLS] alone.
-      ids, mask, types: int32 [rows, longest].
+      inputs: ids, mask and types, int32 [rows, longest] each.
       dtype: number format of the dense layers' products; everything else is float32.
       draw_masks: size of the largest mask -> masks of the model's dropouts; None: dropout is off.
 
     Returns:
       Logits, float32 [rows, outputs].
     """
+    ids, mask, types = inputs
     layout, encoder = Layout(mask), open_encoder(model)
     *inner, last = encoder.blocks
     largest = layout.rows * layout.longest * tf.maximum(encoder.hidden_size, encoder.heads * layout.longest)

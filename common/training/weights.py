@@ -9,18 +9,16 @@ from official.nlp.tools import tf1_bert_checkpoint_converter_lib as converter
 from common import UserError
 from common.files import make_once, write_arrays
 from common.inputs import hugging_face
+from common.inputs.checkpoint import Checkpoint
 from common.inputs.download import disk_errors_told
 from common.inputs.encoder import encoder_variables, find_misfit
 
 
 @disk_errors_told()
-def get_weights(checkpoint, cache: Path) -> dict[str, np.ndarray]:
+def get_weights(checkpoint: Checkpoint, cache: Path) -> dict[str, np.ndarray]:
     """A checkpoint's encoder weights by the names that Model Garden's BertEncoderV2 gives them.
 
     Converted once and cached by the checkpoint's digest; heads on top of the encoder and an optimizer's variables are left out.
-
-    Args:
-      checkpoint: a `common.inputs.checkpoint.Checkpoint`.
 
     Raises:
       UserError: the weights cannot be read, or do not fit the checkpoint's configuration.
@@ -31,7 +29,7 @@ def get_weights(checkpoint, cache: Path) -> dict[str, np.ndarray]:
         return dict(arrays)
 
 
-def _convert(checkpoint) -> dict[str, np.ndarray]:
+def _convert(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
     if checkpoint.is_hugging_face:
         return arrange(hugging_face.read_weights(checkpoint.weights, checkpoint.config), checkpoint.config)
     try:
@@ -41,7 +39,7 @@ def _convert(checkpoint) -> dict[str, np.ndarray]:
                         "fetch it again, or give another with --checkpoint") from error
 
 
-def _convert_google(checkpoint) -> dict[str, np.ndarray]:
+def _convert_google(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
     """By Model Garden's own converter.
 
     Raises:

@@ -3,8 +3,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from common.report.judging.rules import AT_THE_FLOOR, Measured, Question, is_at_the_floor, judge_family
-from common.report.judging.verdict import Verdict
+from common.report.judging.rules import Measured, Question, is_at_the_floor, judge_family
+from common.report.judging.verdict import Verdict, because
 from common.report.predictions import sum_over_rows
 from common.report.protocol import CLAIMS
 from common.report.results import Cell, Group
@@ -39,7 +39,7 @@ def measure_slope(group: Group, cells: Sequence[Cell], evaluation_set: str) -> M
     x = [math.log2(cell.config.batch_size) for cell in cells for _ in cell.scored(evaluation_set)]
     effect = linear_trend(x, list_values(cells, evaluation_set))
     weights = weigh_cells(cells, evaluation_set, slope_weights(x, [0] * len(x))) if effect else []
-    return Measured(tuple(cells), effect, AT_THE_FLOOR if is_at_the_floor(group, cells, evaluation_set) else "",
+    return Measured(tuple(cells), effect, because("at_the_floor") if is_at_the_floor(group, cells, evaluation_set) else "",
                     gain=len(cells), loss=measure_loss(linear_trend, x, list_values(cells, evaluation_set, "loss")),
                     with_rows=sum_over_rows(group, cells, evaluation_set, effect, weights),
                     details=_measure_ends(group, cells, evaluation_set))

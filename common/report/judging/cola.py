@@ -2,7 +2,7 @@
 import math
 
 from common.report.judging.rules import was_seen
-from common.report.judging.verdict import Outcome, Verdict
+from common.report.judging.verdict import Outcome, Verdict, because
 from common.report.protocol import CLAIMS
 from common.report.results import Group
 
@@ -18,7 +18,7 @@ def judge_cola(group: Group, about: str) -> list[Verdict]:
     ended = sum(len(cell.ended) for cell in group.cells)
     outcome, reason = decide([run.evaluations[name] for run in runs])
     if any(len(cell.ended) < max(claim.instances, cell.asked) for cell in group.cells):
-        outcome, reason = Outcome.SO_FAR, f"{ended} of {planned} planned runs are in"
+        outcome, reason = Outcome.SO_FAR, because("incomplete", ended=ended, planned=planned)
     return [Verdict(claim, outcome, group, name, about, scored=len(runs), planned=planned,
                     seen=sum(was_seen(run, group) for run in runs), reason=reason,
                     diverged=sum(len(cell.where_status("diverged")) for cell in group.cells))]
@@ -27,11 +27,11 @@ def judge_cola(group: Group, about: str) -> list[Verdict]:
 def decide(scored: list) -> tuple[Outcome, str]:
     """What rows of `evaluations` say of "BERT-mini predicts one class on CoLA", and why."""
     if not scored:
-        return Outcome.UNDECIDED, "no run has a score"
+        return Outcome.UNDECIDED, because("no_score")
     collapsed = sum(row.collapsed for row in scored)
     if collapsed == len(scored):
-        return Outcome.SUPPORTED, f"all {len(scored)} runs predict one class"
+        return Outcome.SUPPORTED, because("one_class", runs=len(scored))
     above = sum(not row.collapsed and row.matthews > NORMAL_95 / math.sqrt(row.row_count) for row in scored)
     if above == len(scored):
-        return Outcome.CONTRADICTED, f"the predictions of all {len(scored)} runs depend on the label"
-    return Outcome.UNDECIDED, f"of {len(scored)} runs {collapsed} predict one class, and {above} depend on the label"
+        return Outcome.CONTRADICTED, because("depends_on_label", runs=len(scored))
+    return Outcome.UNDECIDED, because("mixed_classes", runs=len(scored), collapsed=collapsed, above=above)

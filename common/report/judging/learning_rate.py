@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from common.report.judging.batch_size import list_values
-from common.report.judging.rules import AT_THE_FLOOR, Measured, Question, is_at_the_floor, judge_family
-from common.report.judging.verdict import Verdict
+from common.report.judging.rules import Measured, Question, is_at_the_floor, judge_family
+from common.report.judging.verdict import Verdict, because
 from common.report.predictions import sum_over_rows
 from common.report.protocol import CLAIMS, Claim
 from common.report.published import MNLI_BEST_RATES
@@ -72,7 +72,7 @@ def _count_missing(claim: Claim, group: Group, sizes: Sequence[int]) -> int:
 
 
 def find_gap(group: Group, cells: Sequence[Cell], evaluation_set: str) -> str:
-    return AT_THE_FLOOR if is_at_the_floor(group, cells, evaluation_set) else ""
+    return because("at_the_floor") if is_at_the_floor(group, cells, evaluation_set) else ""
 
 
 # -- the best rate
@@ -84,7 +84,7 @@ def measure_best(group: Group, cells: Sequence[Cell], evaluation_set: str, named
     details = Ranking(tuple(ranked), named)
     sides = Counter(cell.config.peak_learning_rate in named for cell in ranked)
     if len(sides) < 2:
-        return Measured(tuple(ranked), gap="not both named and other rates have scored runs", details=details)
+        return Measured(tuple(ranked), gap=because("one_side"), details=details)
     inside = ranked[0].config.peak_learning_rate in named
     others = [cell for cell in ranked if (cell.config.peak_learning_rate in named) != inside]
     effects = [welch(list_values([ranked[0]], evaluation_set), list_values([other], evaluation_set)) for other in others]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from common.report.judging.batch_size import list_values, measure_loss, slope_weights, weigh_cells
 from common.report.judging.learning_rate import find_gap, measure_rectangle
 from common.report.judging.rules import Measured, Question, judge_family
-from common.report.judging.verdict import Verdict
+from common.report.judging.verdict import Verdict, because
 from common.report.predictions import sum_over_rows
 from common.report.protocol import CLAIMS
 from common.report.results import Cell, Group, Results
@@ -19,7 +19,6 @@ VARIED = ("batch_size", "peak_learning_rate", "order", "vary", "seed")
 PUBLISHED = {"task": "MRPC", "epochs": 5}
 LEAST = 8
 """Fewest scored runs that are drawn and tested."""
-NO_SHARED_SCALE = "no two batch sizes share a scale, or too few runs do"
 
 
 def find_groups(results: Results) -> list[Group]:
@@ -56,7 +55,8 @@ def measure_curve(group: Group, cells: Sequence[Cell], evaluation_set: str, powe
     scales, x = [find_scale(cell, power) for cell in runs], [math.log2(cell.config.batch_size) for cell in runs]
     effect = slope_within(scales, x, list_values(cells, evaluation_set)) if runs else None
     weights = weigh_cells(cells, evaluation_set, slope_weights(x, scales)) if effect else []
-    return Measured(tuple(cells), effect, find_gap(group, cells, evaluation_set) or ("" if effect else NO_SHARED_SCALE),
+    gap = find_gap(group, cells, evaluation_set) or ("" if effect else because("no_shared_scale"))
+    return Measured(tuple(cells), effect, gap,
                     gain=len(cells), loss=measure_loss(slope_within, scales, x, list_values(cells, evaluation_set, "loss")),
                     with_rows=sum_over_rows(group, cells, evaluation_set, effect, weights))
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from common.inputs.batches import count_training_rows
 from common.report.comparisons import Comparison
 from common.report.judging.batch_size import slope_weights
-from common.report.judging.rules import AT_THE_FLOOR, NO_SPREAD, Measured, Question, is_at_the_floor, judge_family
-from common.report.judging.verdict import Verdict
+from common.report.judging.rules import Measured, Question, is_at_the_floor, judge_family
+from common.report.judging.verdict import Verdict, because
 from common.report.predictions import Search, SearchCheck, check_search, over_rows, read_correct, where_kept
 from common.report.protocol import CLAIMS, Claim
 from common.report.results import Cell, Group
@@ -15,7 +15,6 @@ from common.report.statistics import Effect, mean_effect, slope
 from common.studies.conditions import BASE, ONE_AT_A_TIME
 from common.studies.study import Condition
 
-NOTHING_TO_EXPLAIN = "as is, small batches do not clearly do better, so there is nothing to explain"
 Line = dict[int, Cell]
 """Batch size -> cell of a condition."""
 
@@ -81,10 +80,10 @@ def measure_reason(group: Group, condition: str, as_is: Line, then: Line, evalua
 
 def _find_gap(group: Group, as_is: Line, advantage: Effect | None, finding: Finding, evaluation_set: str) -> str:
     if is_at_the_floor(group, list(as_is.values()), evaluation_set):
-        return f"as is, {AT_THE_FLOOR}"
+        return because("at_the_floor_as_is")
     if advantage is None or finding.left is None:
-        return NO_SPREAD
-    return NOTHING_TO_EXPLAIN if advantage.high >= 0 else ""
+        return because("no_spread")
+    return because("nothing_to_explain") if advantage.high >= 0 else ""
 
 
 def find_out(condition: str, as_is: Line, then: Line, evaluation_set: str, column: str = "score") -> Finding:

@@ -3,15 +3,11 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from common.report.judging.verdict import EXCLUDED, Needed, Outcome, Verdict
+from common.report.judging.verdict import Needed, Outcome, Verdict, because
 from common.report.protocol import LEVEL, MOST_INSTANCES, POWER, SEEN_FIRST, SEEN_UNTIL, Claim, Rule
 from common.report.results import Cell, Group, Run
 from common.report.statistics import Effect, Spread, count_instances, count_levels, holm, p_against
 from common.studies.names import show_rate
-
-ON_OTHER_ROWS = "other rows could change this: the interval over instances and rows together includes 0"
-NO_SPREAD = "there are too few runs, or there is no spread to test against"
-AT_THE_FLOOR = "no cell has an interval above the majority class"
 
 
 @dataclass(frozen=True)
@@ -160,18 +156,19 @@ def _margin(claim: Claim, test: Measured) -> float:
 
 def _decide(claim: Claim, test: Measured, corrected: float, margin: float) -> Decision:
     if test.gap or test.p_value is None:
-        return Decision(Outcome.UNDECIDED, test.gap or NO_SPREAD, None)
+        return Decision(Outcome.UNDECIDED, test.gap or because("no_spread"), None)
     is_clear, is_small = corrected < LEVEL, margin < LEVEL
+    undecided = because("undecided", rule=claim.rule)
     if claim.rule == Rule.EQUAL:
         outcome = Outcome.SUPPORTED if is_small else Outcome.CONTRADICTED if is_clear else Outcome.UNDECIDED
-        return Decision(outcome, "" if outcome != Outcome.UNDECIDED else _say_undecided(claim), margin if is_small else corrected)
+        return Decision(outcome, "" if outcome != Outcome.UNDECIDED else undecided, margin if is_small else corrected)
     agrees = _agrees(claim, test)
     if is_clear:
         return Decision(Outcome.SUPPORTED if agrees else Outcome.CONTRADICTED,
-                        "the effect is there, but smaller than what matters" if agrees and is_small else "", corrected)
+                        because("small") if agrees and is_small else "", corrected)
     if is_small:
-        return Decision(Outcome.CONTRADICTED, EXCLUDED, margin)
-    return Decision(Outcome.UNDECIDED, _say_undecided(claim), corrected)
+        return Decision(Outcome.CONTRADICTED, because("excluded"), margin)
+    return Decision(Outcome.UNDECIDED, undecided, corrected)
 
 
 def _agrees(claim: Claim, test: Measured) -> bool:
@@ -179,14 +176,6 @@ def _agrees(claim: Claim, test: Measured) -> bool:
     if claim.rule == Rule.WINNER:
         return test.inside
     return test.effect is None or (test.effect.estimate < 0 if claim.rule == Rule.LESS else test.effect.estimate > 0)
-
-
-def _say_undecided(claim: Claim) -> str:
-    return {Rule.WINNER: "the best rate is not clearly better than every rate of the other side",
-            Rule.HALF: "less than half and more than half of the advantage left are both possible",
-            Rule.FACTOR: "its share in the variance is not clearly above 0",
-            Rule.EQUAL: "no difference and one that matters are both possible"}.get(
-                claim.rule, "no effect and one that matters are both possible")
 
 
 def _describe(question: Question, test: Measured, found: Decision) -> Verdict:
@@ -209,14 +198,14 @@ def _conclude(verdict: Verdict, question: Question, test: Measured, checked: Out
       level: see `find_needed`.
     """
     if not question.is_complete:
-        reason = f"{sum(len(cell.ended) for cell in question.cells)} of {question.planned} planned runs are in"
+        reason = because("incomplete", ended=sum(len(cell.ended) for cell in question.cells), planned=question.planned)
         return dataclasses.replace(verdict, outcome=Outcome.SO_FAR, corrected=None, reason=reason)
     if checked != verdict.outcome:
-        reason = f"the outcome depends on collapsed cells: {', '.join(verdict.collapsed)}"
+        reason = because("depends_on_collapsed", cells=verdict.collapsed)
         return dataclasses.replace(verdict, outcome=Outcome.UNDECIDED, reason=reason)
     if verdict.outcome == Outcome.UNDECIDED:
         return verdict if test.gap else dataclasses.replace(verdict, needed=find_needed(question, test, level))
-    return dataclasses.replace(verdict, reason=verdict.reason or (ON_OTHER_ROWS if _includes_0(test.with_rows) else ""))
+    return dataclasses.replace(verdict, reason=verdict.reason or (because("other_rows") if _includes_0(test.with_rows) else ""))
 
 
 def _includes_0(effect: Effect | None) -> bool:

@@ -1,8 +1,8 @@
 """How much of the spread between runs comes from the head's initial values, and how much from data order?"""
 from collections.abc import Sequence
 
-from common.report.judging.rules import NO_SPREAD, Measured, Question, equals_majority, has_majority, judge_family
-from common.report.judging.verdict import Verdict
+from common.report.judging.rules import Measured, Question, equals_majority, has_majority, judge_family
+from common.report.judging.verdict import Verdict, because
 from common.report.protocol import CLAIMS
 from common.report.results import Cell, Group
 from common.report.statistics import cross
@@ -33,7 +33,7 @@ def measure_factor(group: Group, cells: Sequence[Cell], evaluation_set: str, par
     scored = tuple(cell for cell in cells if cell.scored(evaluation_set))
     is_flat = has_majority(group, evaluation_set) and all(equals_majority(group, cell, evaluation_set) for cell in scored)
     if found is None or is_flat:
-        return Measured(scored, gap=f"{NO_SPREAD}, heads {len(heads)}, orders {len(scored)}")
+        return Measured(scored, gap=because("no_spread_crossed", heads=len(heads), orders=len(scored)))
     return Measured(scored, p=(found.rows if part == "head" else found.columns).p, details=found)
 
 

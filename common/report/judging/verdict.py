@@ -5,9 +5,12 @@ from enum import StrEnum
 from common.report.protocol import Claim
 from common.report.results import Group
 from common.report.statistics import Effect
+from common.report.templates import say
 
-EXCLUDED = "an effect of the size that matters is excluded"
-"""Reason of a verdict that contradicts a claim without showing its opposite."""
+
+def because(reason: str, **values) -> str:
+    """A reason in words: a block of sections/reasons.md.j2."""
+    return str(say(reason, file="reasons", plain=True, **values))
 
 
 class Outcome(StrEnum):
@@ -85,4 +88,4 @@ class Verdict:
     @property
     def is_negligible(self) -> bool:
         """Whether it contradicts the claim because there is no effect that matters, not because the opposite holds."""
-        return self.outcome == Outcome.CONTRADICTED and self.reason == EXCLUDED
+        return self.outcome == Outcome.CONTRADICTED and self.reason == because("excluded")

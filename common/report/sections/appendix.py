@@ -55,6 +55,7 @@ def _say_reason(results: Results, key: str) -> str:
 def _list_checkpoints(results: Results) -> list[dict]:
     finished = Counter(results.configs[run.config].checkpoint for run in results.finished())
     return [{"name": row.name,
+             "text": {None: None, 0: "as it is", 1: "lowercased"}[row.lower_case],
              "size": f"{row.layers} x {row.hidden_size}, {count(row.heads, 'head')}, {row.vocabulary} word pieces",
              "digest": f"archive {row.archive_sha256[:SHORT]}" if row.archive_sha256 else f"content {row.digest[:SHORT]}",
              "origin": say_origin(row), "runs": finished[row.digest]} for row in results.checkpoints.values()]
