@@ -123,7 +123,8 @@ def _add_how(group) -> None:
                             "files, and files to keep come back from them (docs/running.md)")
     group.add_argument("--threads", type=_threads, default=1, metavar="N|auto",
                        help="threads of each run (default: %(default)s); with auto, a study of fewer runs than cores gives each "
-                            "run several. Another number rounds differently; the number is kept with the run")
+                            "run several, and a run much longer than the others more than one. Another number rounds "
+                            "differently; the number is kept with the run")
     group.add_argument("--dry-run", action="store_true", help="show what is there and what would be trained, and stop")
     group.add_argument("--retry-failed", action="store_true", help="retry runs that failed three times")
     group.add_argument("--fail-fast", action="store_true", help="stop at the first run that fails")

@@ -72,6 +72,21 @@ def test_all_that_is_missing_is_trained_once(study, store, tmp_path, sql):
     assert sorted(driver.display.heard) == ["finished"] * 6 + ["started"] * 6
 
 
+def test_a_run_of_several_threads_takes_as_many_places(study):
+    """Of four places batch size 2 takes three and batch size 8 the last; 16 waits until one of them has ended."""
+    order = []
+
+    def train(job):
+        order.append(f"start {job[0].batch_size}")
+        time.sleep(0.3 if job[0].batch_size == 8 else 0.6)
+        order.append(f"end {job[0].batch_size}")
+        return make_result()
+
+    study(train, instances=1, workers=4, places=lambda config: 3 if config.batch_size == 2 else 1)
+    assert sorted(order[:2]) == ["start 2", "start 8"]
+    assert order[2:4] == ["end 8", "start 16"]
+
+
 def test_a_second_call_trains_nothing(study, tmp_path, sql):
     study()
     before = sql("SELECT * FROM runs"), sorted(os.listdir(tmp_path / "runs"))

@@ -10,7 +10,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from stand_in import make_config
 
+from common.running.planning import Need, find_needs
+from common.running.threads import share_cores
 from common.training import machine
 
 ROOT = Path(__file__).parent.parent
@@ -249,7 +252,38 @@ def test_idle_cores_are_shared_out_when_asked(monkeypatch, asked, workers, runs,
     monkeypatch.setattr(machine, "count_cores", lambda: 16)
     monkeypatch.setattr(machine, "free_memory", lambda: 64e9)
     monkeypatch.setattr(machine, "find_gpus", lambda: [])
-    assert RunOptions(threads=asked, workers=workers).count_threads(runs) == threads
+    config = make_config()
+    shared = RunOptions(threads=asked, workers=workers).share_threads(find_needs(None, [config], runs))
+    assert shared.of(config) == threads
+
+
+HOURS = {"MNLI": 5.1, "SNLI": 4.7, "QQP": 4.3, "QNLI": 1.9, "SST-2": 0.4, "CoLA": 0.1}
+
+
+@pytest.mark.parametrize(("cores", "workers", "threads"), [
+    (16, 16, {"MNLI": 4, "SNLI": 4, "QQP": 4, "QNLI": 2, "SST-2": 1, "CoLA": 1}),
+    (16, 4, {"MNLI": 4, "SNLI": 4, "QQP": 4, "QNLI": 4, "SST-2": 4, "CoLA": 4}),  # no memory for more than four
+    (5, 5, {"MNLI": 1, "SNLI": 1, "QQP": 1, "QNLI": 1, "SST-2": 1, "CoLA": 1}),
+    (2, 2, dict.fromkeys(HOURS, 1))])
+def test_a_run_longer_than_an_even_share_gets_more_threads(cores, workers, threads):
+    configs = {task: make_config(task=task) for task in HOURS}
+    needs = [Need(config, 0, [0], [0], [], 3600 * HOURS[task]) for task, config in configs.items()]
+    shared = share_cores(needs, workers, cores)
+    assert {task: shared.of(config) for task, config in configs.items()} == threads
+
+
+def test_one_long_run_among_many_gets_its_share_of_the_cores():
+    long, short = make_config(task="MNLI"), make_config()
+    needs = [Need(long, 0, [0], [0], [], 3600.0), Need(short, 0, list(range(30)), list(range(30)), [], 60.0)]
+    shared = share_cores(needs, 16, 16)  # 90 minutes on one core, 5.6 on each of sixteen
+    assert (shared.of(long), shared.of(short), shared.places(long)) == (10, 1, 10)
+
+
+def test_the_share_of_a_run_without_a_known_time_follows_from_its_rows():
+    """On a machine that has trained nothing yet: MNLI has a hundred times as many rows as MRPC."""
+    mnli, mrpc = make_config(task="MNLI"), make_config()
+    shared = share_cores(find_needs(None, [mnli, mrpc], 1), 8, 8)
+    assert (shared.of(mnli), shared.of(mrpc), shared.places(mnli)) == (7, 1, 7)
 
 
 def test_a_cluster_has_no_idle_cores_to_share_out():

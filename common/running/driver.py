@@ -1,6 +1,7 @@
 """Runs what is missing of a study: takes a run, has it trained, records it."""
 import contextlib
 import functools
+import itertools
 import queue
 import signal
 import threading
@@ -79,6 +80,8 @@ class Driver:
     """What the executor calls with a job."""
     fail_fast: bool = False
     """Stop at the first failure."""
+    places: Callable[[RunConfig], float] = lambda config: 1
+    """How many of the executor's places a run takes."""
 
     owner: Owner = field(default_factory=Owner.of_this_process, init=False)
     failures: list[Failure] = field(default_factory=list, init=False)
@@ -116,10 +119,10 @@ class Driver:
 
     def _take(self, waiting: deque) -> None:
         """Fills the free workers with waiting runs; a run that another driver holds goes back to their end."""
-        free = self.executor.places() - len(self._working)
-        if free <= 0 or not waiting:
+        most = self._count_free(waiting)
+        if not most:
             return
-        claims, others = self.store.take(list(waiting), free, self.owner)
+        claims, others = self.store.take(list(waiting), most, self.owner)
         for _ in range(len(claims) + len(others)):
             waiting.popleft()
         for claim in claims:
@@ -135,6 +138,13 @@ class Driver:
                 waiting.append((config, instance))
         if waiting and len(waiting) == sum(status == "running" for status in others.values()):
             self.display.waiting(len(waiting))
+
+    def _count_free(self, waiting: Sequence[tuple[RunConfig, int]]) -> int:
+        """How many of the waiting runs it takes to fill the free places; the last of them may take more than is left."""
+        free = self.executor.places() - sum(self.places(claim.config) for claim in self._working.values())
+        used = itertools.accumulate((self.places(config) for config, _ in waiting), initial=0)
+        fitting = sum(each < free for each, _ in zip(used, waiting, strict=False))
+        return min(fitting, self.executor.places() - len(self._working))
 
     def _start(self, claim: Claim) -> None:
         """Has a run trained, unless it was trained before and could not be recorded."""

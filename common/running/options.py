@@ -2,9 +2,16 @@
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from common import UserError
 from common.training.artifacts import ArtifactFolders
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from common.running.planning import Need
+    from common.running.threads import Threads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,11 +78,12 @@ class RunOptions:
         _, is_local, number = (self.cluster or "").partition("local:")
         return self.workers or (int(number) if is_local else runs_at_a_time(1 if self.threads == "auto" else self.threads))
 
-    def count_threads(self, runs: int) -> int:
-        """Threads of each run, where so many runs are to be trained."""
+    def share_threads(self, needs: "Sequence[Need]") -> "Threads":
+        """The threads of each run that is to be trained."""
+        from common.running.threads import Threads, share_cores
         from common.training.machine import count_cores
 
-        return self.threads if self.threads != "auto" else max(1, count_cores() // min(runs, self.count_workers()))
+        return share_cores(needs, self.count_workers(), count_cores()) if self.threads == "auto" else Threads(self.threads)
 
 
 def make_options(**given) -> RunOptions:

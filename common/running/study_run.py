@@ -22,6 +22,7 @@ from common.running.planning import (
 from common.running.progress import Display, say
 from common.running.retraining import RetrainingStore, ScoreDifference, find_missing_artifacts, retrain
 from common.running.study_inputs import StudyInputs, load_inputs
+from common.running.threads import Threads
 from common.store.store import Store
 from common.studies.config import RunConfig
 from common.studies.names import count, name_run, show_seconds
@@ -209,8 +210,9 @@ class StudyRun:
             say(_announce(total, executor.places(), estimate_seconds(needs, executor.places()), train is retrain))
             display = Display(total)
             executor.on_report = display.progress
-            make_job = functools.partial(self._make_job, self.options.count_threads(total))
-            driver = Driver(store, executor, make_job, display, outbox, train, self.options.fail_fast)
+            threads = self.options.share_threads(needs)
+            make_job = functools.partial(self._make_job, threads)
+            driver = Driver(store, executor, make_job, display, outbox, train, self.options.fail_fast, threads.places)
             try:
                 driver.run(needs)
             finally:
@@ -232,9 +234,9 @@ class StudyRun:
                 "them")
         return FreshProcesses(self.options.count_workers())
 
-    def _make_job(self, threads: int, config: RunConfig, instance: int) -> Job:
+    def _make_job(self, threads: Threads, config: RunConfig, instance: int) -> Job:
         return Job(config, instance, self.inputs.checkpoint, self.inputs.folders[config.task], self.options.cache_folder,
-                   threads, self.options.artifacts, keep_predictions=self.options.predictions)
+                   threads.of(config), self.options.artifacts, keep_predictions=self.options.predictions)
 
 
 def _announce(total: int, workers: int, seconds: float | None, again: bool) -> str:
