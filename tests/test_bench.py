@@ -8,6 +8,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent.parent / "bench"))
 
 import contestant  # noqa: E402
+import large  # noqa: E402
 import scaling  # noqa: E402
 import scheduling  # noqa: E402
 import speed  # noqa: E402
@@ -85,3 +86,13 @@ def test_efficiency_is_against_the_fewest_workers_of_the_same_way():
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line.startswith("|")]
     assert cells[2:] == [["processes", "1", "41.0", "40.0 to 90.0", "1.00"], ["processes", "2", "20.5", "20.0 to 25.0", "1.00"],
                          ["Dask", "2", "30.0", "30.0 to 30.0", "1.00"], ["Dask", "4", "16.0", "12.0 to 20.0", "0.94"]]
+
+
+def test_made_up_rows_have_the_columns_and_lengths_of_real_ones_and_some_new_words():
+    real = [["0", "a b", "c d e", "yes"], ["1", "f", "g", "no"]]
+    rows = [line.rstrip("\n").split("\t") for line in large.make_rows(real, [1, 2], 300)]
+    assert {(row[0], row[3], len(row[1].split()), len(row[2].split())) for row in rows} == {("0", "yes", 2, 3), ("1", "no", 1, 1)}
+    words = {word for row in rows for column in (1, 2) for word in row[column].split()}
+    assert {word for word in words if len(word) == 1} == set("abcdefg")
+    assert 0 < len([word for word in words if len(word) > 1]) < 20
+    assert rows == [line.rstrip("\n").split("\t") for line in large.make_rows(real, [1, 2], 300)]
