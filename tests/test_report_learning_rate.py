@@ -119,3 +119,11 @@ def test_a_level_far_below_the_points_is_told_in_the_legend_alone():
         figures.draw_majority(ax, value)
         assert (len(ax.lines), ax.lines[-1].get_label()) == (lines, label)
         assert ax.get_ylim()[0] > 73
+
+
+def test_of_equally_many_runs_those_of_the_originals_task_come_first(fill):
+    checkpoint = fill.checkpoint("mini")
+    cell(fill, checkpoint, 64, 1e-4, 0.70, task="RTE")
+    cell(fill, checkpoint, 128, 1e-4, 0.71, task="RTE")
+    cell(fill, checkpoint, 64, 1e-4, 0.60)
+    assert row(report(), "batch size 64 is best at peak rate 1e-4 (the original)")[-2] == "MNLI dev_matched, mini: 1 of 16 runs"

@@ -43,9 +43,10 @@ def weakness_of(group: Group) -> tuple:
 
 
 def _weakness(verdict: Verdict) -> tuple:
+    """The same for verdicts; of equally many runs, those of the original's task come first."""
     first, *rest = weakness_of(verdict.group)
-    return (first, verdict.scored == 0, verdict.outcome is Outcome.SO_FAR, rest[0], -verdict.scored, *rest[1:],
-            verdict.evaluation_set, verdict.about)
+    return (first, verdict.scored == 0, verdict.outcome is Outcome.SO_FAR, rest[0], -verdict.scored,
+            "task" in verdict.group.differs, *rest[1:], verdict.evaluation_set, verdict.about)
 
 
 def pick_same_place(lines: Sequence[Line]) -> list[Verdict]:
