@@ -3,6 +3,7 @@ from statistics import fmean
 
 from common.report.checkpoints import is_google_release, say_origin
 from common.report.claims import Line, pick_same_place, show_line
+from common.report.judging import Verdict
 from common.report.page import FEWEST, Markdown, Page, show_scores
 from common.report.results import Group, Results
 from common.report.sections import batch_size
@@ -12,14 +13,20 @@ from common.report.templates import render
 
 def write(page: Page, results: Results, claims: dict[str, Line]) -> Markdown:
     """The page's beginning; to be written last, when the figures are known."""
-    first, curve = claims["batch_size"].best, claims["one_curve"].best
+    first = claims["batch_size"].best
     figure = batch_size.name_figure(first.group, first.evaluation_set) if first else None
-    widest = curve if curve and first and curve.group.task == first.group.task else first
+    ranked_group, cells = _rank_widest(first, claims["one_curve"]) if first else (None, [])
     origin = say_origin(first.group.checkpoint) if first and not is_google_release(first.group.checkpoint) else None
     return render("overview", claims={key: line.best for key, line in claims.items()}, first=first, origin=origin,
                   reasons=pick_same_place([claims[key] for key in REASONS]), figure=figure if figure in page.figures else None,
-                  cells=_rank(widest.group, widest.evaluation_set) if widest else [], ranked_group=widest and widest.group,
-                  lines=[show_line(line) for line in claims.values()])
+                  cells=cells, ranked_group=ranked_group, lines=[show_line(line) for line in claims.values()])
+
+
+def _rank_widest(first: Verdict, curve: Line) -> tuple[Group, list[dict]]:
+    """The group of this checkpoint with the most combinations of batch size and rate, and these, the best first."""
+    verdicts = [first, *(each for each in curve.verdicts if each.group.checkpoint.digest == first.group.checkpoint.digest)]
+    ranked = [(each.group, _rank(each.group, each.evaluation_set)) for each in verdicts]
+    return max(ranked, key=lambda found: len(found[1]))
 
 
 def _rank(group: Group, evaluation_set: str) -> list[dict]:
