@@ -54,7 +54,7 @@ def _environment(plain: bool):
     environment.globals |= {"table": table, "lines": lines, "say": say}
     environment.filters |= {"percent": show_percent, "number": show_number, "rate": show_rate, "plural": count, "ours": Markdown,
                             "words": join_words, "effect": show_effect_in_words, "points": lambda share: f"{100 * share:.2f}",
-                            "runs": show_runs, "outcome": show_outcome, "with_sets": _with_sets}
+                            "runs": show_runs, "outcome": show_outcome, "change": show_change, "with_sets": _with_sets}
     return environment
 
 
@@ -79,6 +79,11 @@ def _with_sets(columns: dict, evaluation_sets: Sequence[str], metric: str) -> di
 def show_effect_in_words(effect) -> Markdown:
     """`−0.54 (95 % interval −0.73 to −0.35)`."""
     return Markdown(f"{show_points(effect.estimate)} (95 % interval {show_points(effect.low)} to {show_points(effect.high)})")
+
+
+def show_change(share: float) -> str:
+    """A difference in points to one decimal, with its sign: `+19.4`, `−24.4`."""
+    return f"{round(100 * share, 1) + 0.0:+.1f}".replace("-", "−")
 
 
 def show_runs(verdict) -> str:
