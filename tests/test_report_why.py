@@ -119,12 +119,12 @@ def test_reasons_with_what_their_verdicts_compare(filling):
     assert row(text, f"small batches do better because {STEPS} (an open question of the original)")[1:] == [
         "**supported**", "+0.50 [+0.48, +0.52] points for each doubling of the batch size", "MRPC, mini: 36 runs",
         "[how](#claim-why-same-steps)"]
-    assert ("- **Why?** Five reasons were tested on MRPC (mini) by taking each away: **supported** more steps in as many epochs (36 "
-            "runs; without it −3.0 points at batch 2 and +2.0 at 64), a rate that does not grow with its square root (36 runs; "
-            "without it −4.5 points at batch 2 and +3.0 at 64); **contradicted** dropout in training (40 runs; without it +0.0 "
-            "points at batch 2 and +0.0 at 64), one rate for every batch size (40 runs; without it +0.0 points at batch 2 and "
-            "+0.0 at 64); **undecided** a rate that does not grow in proportion to the batch size (36 runs; without it −1.5 "
-            "points at batch 2 and +1.0 at 64).") in text
+    assert ("- **Why?** Five reasons were tested on MRPC (mini) by taking each away: **supported** more steps in as many "
+            "epochs (36 runs; without it −3.0 points at batch 2 and +2.0 at 64), a rate that does not grow with its square "
+            "root (36 runs; without it −4.5 points at batch 2 and +3.0 at 64); **contradicted** dropout in training (40 "
+            "runs; without it +0.0 points at batch 2 and +0.0 at 64), one rate for every batch size (40 runs; without it "
+            "+0.0 points at batch 2 and +0.0 at 64); **undecided** a rate that does not grow in proportion to the batch "
+            "size (36 runs; without it −1.5 points at batch 2 and +1.0 at 64).") in text
 
 
 def test_the_table_has_every_condition_and_the_rates_that_were_found(filling):
