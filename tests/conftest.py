@@ -21,6 +21,12 @@ os.chmod(tempfile.tempdir, 0o711)  # PostgreSQL's server, of another user, has i
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items):
+    """Files that train or are slow come first, so that no worker is left alone with a long one in the end."""
+    heavy = {item.path for item in items if item.get_closest_marker("tensorflow") or item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in heavy)
+
+
 @pytest.fixture
 def store(tmp_path):
     """A new, empty results store in `tmp_path / "results.db"`."""

@@ -1,5 +1,6 @@
 """Whole runs in fresh processes, on small data through the real way from files to a result."""
 import dataclasses
+import functools
 import glob
 import json
 import os
@@ -60,8 +61,14 @@ def measured(result):
     return result.measurements, result.evaluations, result.outputs
 
 
-def test_a_run_learns_and_measures_what_the_recipe_says(processes, sample):
-    result = processes.submit(train_run, make_job(sample)).result()
+@pytest.fixture(scope="module")
+def train(processes, sample):
+    """Trains the job of these settings; returns a future, the same one for the same settings."""
+    return functools.cache(lambda **settings: processes.submit(train_run, make_job(sample, **settings)))
+
+
+def test_a_run_learns_and_measures_what_the_recipe_says(train, sample):
+    result = train().result()
     assert not result.diverged
     (row,) = result.evaluations
     assert (row["evaluation_set"], row["row_count"], row["collapsed"]) == ("dev", 240, 0)
@@ -92,6 +99,10 @@ def use_autograph(argument, report):
         return number
 
     assert 0.5 < float(halve(tf.constant(3.0))) < 1
+    return list_generated_files()
+
+
+def list_generated_files():
     return glob.glob(f"{tempfile.gettempdir()}/__autograph_generated_file*.py")
 
 
@@ -101,37 +112,35 @@ def test_files_that_tensorflow_generates_end_with_the_run(processes):
     assert [name for name in files if Path(name).parent.exists()] == []
 
 
-def test_same_job_same_bits_and_instances_differ(processes, sample):
-    first, again, other = [processes.submit(train_run, make_job(sample, instance=instance)) for instance in (0, 0, 1)]
+def test_same_job_same_bits_and_instances_differ(processes, train, sample):
+    first, again, other = train(), processes.submit(train_run, make_job(sample)), train(instance=1)
     assert measured(first.result()) == measured(again.result())
     assert measured(first.result()) != measured(other.result())
 
 
-def test_order_varies_only_when_asked(processes, sample):
+SHORT = {"epochs": 1, "batch_size": 64}
+
+
+def test_order_varies_only_when_asked(train):
     """Instance 0 is the same run either way; instance 1 has the data order of instance 0 unless order varies too."""
-    jobs = [make_job(sample, instance=instance, vary=vary, epochs=1, batch_size=64)
-            for vary in ("head", "head,order") for instance in (0, 1)]
-    results = [processes.submit(train_run, job) for job in jobs]
+    results = [train(instance=instance, vary=vary, **SHORT) for vary in ("head", "head,order") for instance in (0, 1)]
     losses = [[m[4] for m in result.result().measurements if m[1] == "loss"] for result in results]
     assert losses[0] == losses[2]
     assert losses[1] != losses[3]
 
 
-def test_order_is_crossed_with_heads(processes, sample):
+def test_order_is_crossed_with_heads(train):
     """An order of its own number is the order of the instance of that number, under any head."""
-    settings = {"epochs": 1, "batch_size": 64}
-    jobs = [make_job(sample, instance=instance, order=order, **settings) for instance in (0, 1) for order in (0, 1)]
-    jobs += [make_job(sample, instance=1, vary="head,order", **settings)]
-    results = [processes.submit(train_run, job) for job in jobs]
+    results = [train(instance=instance, order=order, **SHORT) for instance in (0, 1) for order in (0, 1)]
+    results += [train(instance=1, vary="head,order", **SHORT)]
     losses = [tuple(m[4] for m in result.result().measurements if m[1] == "loss") for result in results]
     assert len(set(losses[:4])) == 4
     assert losses[4] == losses[3]
 
 
-def test_a_number_of_steps_of_its_own(processes, sample):
+def test_a_number_of_steps_of_its_own(train):
     """570 rows: 8 steps of 64 an epoch. Fewer than an epoch has, and more than the epochs have; each ends validated."""
-    results = [processes.submit(train_run, make_job(sample, batch_size=64, steps=steps, epochs=epochs))
-               for steps, epochs in ((5, 1), (19, 3), (8, 1))]
+    results = [train(batch_size=64, steps=steps, epochs=epochs) for steps, epochs in ((5, 1), (19, 3), (8, 1))]
     places = [[(step, epoch) for split, metric, step, epoch, _ in result.result().measurements
                if (split, metric) == ("validation", "loss")] for result in results]
     assert places == [[(5, 0.625)], [(8, 1.0), (16, 2.0), (19, 2.375)], [(8, 1.0)]]
@@ -139,8 +148,7 @@ def test_a_number_of_steps_of_its_own(processes, sample):
              for result in results]
     assert [max(each) for each in rates] == [5, 19, 8]
     assert rates[1][19] == pytest.approx(1e-3 / 19, rel=1e-3)  # the schedule ends where the steps do
-    assert measured(results[2].result()) == measured(processes.submit(train_run, make_job(
-        sample, batch_size=64, epochs=1)).result())
+    assert measured(results[2].result()) == measured(train(instance=0, vary="head", **SHORT).result())
 
 
 # -- going on after a kill
@@ -284,9 +292,15 @@ def test_a_run_that_diverges_has_no_score(processes, sample):
     assert result.evaluations == []
 
 
-def test_row_limit(processes, sample):
-    result = processes.submit(train_run, make_job(sample, limit_train=100, epochs=1)).result()
+def train_and_list_generated_files(job, report):
+    return train_run(job), list_generated_files()
+
+
+def test_row_limit_and_no_source_is_rewritten(processes, sample):
+    """AutoGraph's reading and rewriting of sources would be half the processor time of so short a run."""
+    result, files = processes.submit(train_and_list_generated_files, make_job(sample, limit_train=100, epochs=1)).result()
     assert max(step for _, _, step, _, _ in result.measurements) == 95 // 8
+    assert files == []
 
 
 def test_changed_files_are_noticed(processes, sample):

@@ -37,7 +37,7 @@ class Classifier:
         self.about, self._saved = saved.about, saved
         self._model = model.build_classifier(saved.bert, self.outputs, 0.0)
         model.load_weights(self._model, saved.weights, head=True)
-        self._compute_logits = tf.function(self._classify, input_signature=[tf.TensorSpec([None, None], tf.int32)] * 3)
+        self._compute_logits = model.as_graph(self._classify, input_signature=[tf.TensorSpec([None, None], tf.int32)] * 3)
 
     @classmethod
     def from_trainer(cls, trainer: "Trainer", job: Job, evaluations: Sequence[dict] = ()) -> "Classifier":

@@ -5,6 +5,7 @@ schedule and the conversion of Google's checkpoints. What is added here computes
 [CLS] alone, and an embedding table of only the rows that the task's text can touch. `common.training.unpadded` calls the
 encoder's layers without padding, and `common.training.optimizer` does AdamW's arithmetic in one pass over memory.
 """
+import functools
 import re
 
 import numpy as np
@@ -22,7 +23,11 @@ WORDS = "word_embeddings/embeddings"
 HEAD_DEVIATION = 0.02
 """Standard deviation of the head's initial weights (truncated normal), as in google-research/bert."""
 
+as_graph = functools.partial(tf.function, autograph=False)
+"""`tf.function` for code without Python control flow over tensors: AutoGraph would read and rewrite it for seconds, in vain."""
 
+
+@tf.autograph.experimental.do_not_convert
 def build_classifier(bert: dict, outputs: int, dropout: float, vocabulary: int | None = None) -> models.BertClassifier:
     """A classifier with weights yet to be set.
 
@@ -98,7 +103,7 @@ def decay_without_gradient(config: RunConfig, steps: int) -> float:
     rate x weight decay of it at every step, and Adam's own step is 0 where both moments are.
     """
     schedule = build_schedule(config, steps)
-    rates = tf.function(lambda: tf.map_fn(schedule, tf.range(steps), fn_output_signature=tf.float32))()
+    rates = as_graph(lambda: tf.map_fn(schedule, tf.range(steps), fn_output_signature=tf.float32))()
     return float(np.prod(1 - rates.numpy().astype(np.float64) * config.weight_decay))
 
 

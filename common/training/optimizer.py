@@ -44,7 +44,7 @@ class ModelGarden:
         """What `apply` needs to know of a step, computed in the step's graph."""
         return ()
 
-    @tf.function(reduce_retracing=True)
+    @model.as_graph(reduce_retracing=True)
     def apply(self, gradients: list, factors: tuple) -> None:
         """One step: changes the variables."""
         self._optimizer.apply_gradients(zip(gradients, self._variables, strict=True))

@@ -71,8 +71,8 @@ class Trainer:
         numbers = StepNumbers(tf.TensorSpec([], tf.float32), number, number)
         pieces = Pieces(*[tf.TensorSpec([None], tf.int32)] * 3, labels, tf.TensorSpec([None, 2], tf.int32))
         self._step_signature = [pieces, numbers]
-        self._compute_logits = tf.function(self._classify, input_signature=inputs)
-        self._compute_piece = tf.function(self._differentiate, input_signature=[inputs, labels, numbers, number])
+        self._compute_logits = model.as_graph(self._classify, input_signature=inputs)
+        self._compute_piece = model.as_graph(self._differentiate, input_signature=[inputs, labels, numbers, number])
         self._specs = tf.nest.map_structure(tf.type_spec_from_value,
                                             self._compute_piece.get_concrete_function().structured_outputs[1])
         gc.collect()
@@ -83,7 +83,7 @@ class Trainer:
         model.reset_head(self.model, model.head_seed(config, instance))
         self._schedule = model.build_schedule(config, steps)
         self._optimizer = start_optimizer(config, steps, self._variables)
-        self._compute_batch = tf.function(self._differentiate_pieces, input_signature=self._step_signature)
+        self._compute_batch = model.as_graph(self._differentiate_pieces, input_signature=self._step_signature)
         self._mask_seed = mask_seed
         self.steps_done = 0
 
