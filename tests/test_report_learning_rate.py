@@ -54,13 +54,15 @@ def test_claims_are_lines_of_the_first_table_and_their_evidence_is_in_the_sectio
     grid(fill, fill.checkpoint("mini", GOOGLE), {64: (0.711, 0.761, 0.754, 0.745), 128: (0.697, 0.758, 0.757, 0.751)})
     text = report()
     assert row(text, "batch size 128 is best at peak rate 1e-4 or 2e-4 (the original)")[1:] == [
-        "**supported**", "+0.70 [+0.25, +1.15] points", "MNLI dev_matched, mini: 16 runs", "[how](#claim-best-rate-128)"]
+        "**supported**", "+0.70 [+0.25, +1.15] points of the best rate over the other side", "MNLI dev_matched, mini: 16 runs",
+        "[how](#claim-best-rate-128)"]
     assert row(text, "a larger batch needs a larger rate (the original; Smith and Le 2017)")[1] == "**supported**"
     found = row(section(text), '<a id="claim-best-rate-64"></a>batch size 64 is best at peak rate 1e-4')
     assert found[1:4] + found[-1:] == ["MNLI dev_matched, mini", "16 runs", "+0.70 [+0.25, +1.15]", "**supported**: 4 of "
         "these runs had been seen before the protocol was written; the others alone: +0.70 [+0.25, +1.15]"]
     assert row(section(text), "batch size 64 is best at peak rate 1e-4")[1] == "MNLI dev_mismatched, mini"
-    assert "That batch size 64 is best at peak rate 1e-4 is **supported** on MNLI (mini, 16 runs; +0.70 " in text
+    assert ("- On MNLI (mini, 32 runs) the best peak rate is **1e-4 at batch 64**: 76.1 ± 0.4 (n = 4), and **1e-4 at batch "
+            "128**: 75.8 ± 0.4 (n = 4). That batch size 64 is best at peak rate 1e-4 is **supported** (+0.70 ") in text
 
 
 def test_one_run_of_each_cell_decides_nothing(fill):

@@ -2,7 +2,7 @@
 from common.report import figures, published
 from common.report.cells import METRICS, name_file, show_cell, show_cost, show_f1, to_column
 from common.report.checkpoints import is_google_release, say_origin
-from common.report.claims import Line
+from common.report.claims import Line, pick_same_place
 from common.report.judging.learning_rate import PUBLISHED, STUDY, VARIED
 from common.report.judging.rules import has_majority
 from common.report.page import Markdown, Page, show_exactly, show_mean
@@ -15,14 +15,24 @@ from common.studies.tasks import get_task
 
 COMMAND = "python exp_lr_mnli.py --instances {}"
 PUBLISHED_SET = "dev_matched"
+QUESTIONS = ("best_rate_64", "best_rate_128", "shift", "best_accuracy")
 
 
 def write(page: Page, results: Results, claims: dict[str, Line]) -> Markdown:
     """The whole section; one line where the store holds nothing of the study."""
-    groups = from_strongest(results.groups(STUDY, VARIED, PUBLISHED))
+    groups = from_strongest(results.groups(STUDY, VARIED, PUBLISHED), claims["best_rate_64"].best)
     return render("learning_rate", command=COMMAND.format(4), groups=[_describe(page, results, group) for group in groups],
-                  claims=pick_claims(claims, "best_rate_64", "best_rate_128", "shift", "best_accuracy"),
-                  first=claims["best_rate_64"].best, second=claims["best_rate_128"].best, shift=claims["shift"].best)
+                  claims=pick_claims(claims, *QUESTIONS), answer=say_answer(claims))
+
+
+def say_answer(claims: dict[str, Line]) -> Markdown | None:
+    """What the group with the strongest evidence says: the best rates, then the claims; None where the study has no run."""
+    verdicts = pick_same_place([claims[key] for key in QUESTIONS[:3]])
+    if not verdicts:
+        return None
+    group, name = verdicts[0].group, verdicts[0].evaluation_set
+    return say("learning_rate", verdicts=verdicts, best=list_best(group, name),
+               runs=sum(len(cell.scored(name)) for cell in group.cells))
 
 
 def name_cell(cell: Cell) -> str:
@@ -38,8 +48,10 @@ def list_best(group: Group, evaluation_set: str) -> list[dict]:
         if ranked:
             shown = [Markdown(f"{show_rate(cell.config.peak_learning_rate)}: {show_cell(cell, evaluation_set)}")
                      for cell in ranked[:2]]
-            found.append({"batch": size, "rate": ranked[0].config.peak_learning_rate, "best": shown[0], "tried": len(ranked),
-                          "second": shown[1] if len(shown) > 1 else None})
+            rates = [cell.config.peak_learning_rate for cell in ranked]
+            found.append({"batch": size, "rate": rates[0], "score": show_cell(ranked[0], evaluation_set), "best": shown[0],
+                          "tried": len(ranked), "second": shown[1] if len(shown) > 1 else None,
+                          "border": {min(rates): "lowest", max(rates): "highest"}.get(rates[0], "")})
     return found
 
 

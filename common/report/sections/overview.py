@@ -6,7 +6,7 @@ from common.report.claims import Line, pick_same_place, show_line
 from common.report.judging import Verdict
 from common.report.page import FEWEST, Markdown, Page, show_scores
 from common.report.results import Group, Results
-from common.report.sections import batch_size
+from common.report.sections import batch_size, learning_rate
 from common.report.sections.why import REASONS
 from common.report.templates import render
 
@@ -18,6 +18,7 @@ def write(page: Page, results: Results, claims: dict[str, Line]) -> Markdown:
     ranked_group, cells = _rank_widest(first, claims["one_curve"]) if first else (None, [])
     origin = say_origin(first.group.checkpoint) if first and not is_google_release(first.group.checkpoint) else None
     return render("overview", claims={key: line.best for key, line in claims.items()}, first=first, origin=origin,
+                  rates=learning_rate.say_answer(claims),
                   reasons=pick_same_place([claims[key] for key in REASONS]), figure=figure if figure in page.figures else None,
                   cells=cells, ranked_group=ranked_group, lines=[show_line(line) for line in claims.values()])
 
