@@ -15,7 +15,7 @@ from common.studies.names import show_rate
 
 def write(page: Page, results: Results, claims: dict[str, Line]) -> Markdown:
     """The whole subsection; one line where no group has runs enough."""
-    groups = from_strongest(find_groups(results))
+    groups = from_strongest(find_groups(results), claims["one_curve"].best)
     places = [(group, name) for group in groups for name in group.evaluation_sets if is_testable(group, name)]
     return render("noise_scale", least=LEAST, places=[_describe(page, group, name, claims) for group, name in places],
                   claims=pick_claims(claims, "one_curve", "square_root", "best_batch"), best=claims["one_curve"].best,

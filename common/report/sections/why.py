@@ -23,10 +23,12 @@ REASONS = {f"why_{condition}": condition for condition in LABELS if condition !=
 
 def write(page: Page, results: Results, claims: dict[str, Line]) -> Markdown:
     """The whole section; one line for each study of which the store holds nothing."""
-    comparisons = sorted(find_comparisons(results), key=lambda each: weakness_of(each.group))
+    reasons = pick_same_place([claims[key] for key in REASONS])
+    answering = reasons[0].group.id if reasons else None
+    comparisons = sorted(find_comparisons(results), key=lambda each: (each.group.id != answering, weakness_of(each.group)))
     return render("why", command=COMMAND.format(4), base=BASE, labels=LABELS, begun=is_begun(results),
                   comparisons=[_describe(page, results, each, claims) for each in comparisons],
-                  claims=pick_claims(claims, *REASONS), reasons=pick_same_place([claims[key] for key in REASONS]),
+                  claims=pick_claims(claims, *REASONS), reasons=reasons,
                   noise_scale=noise_scale.write(page, results, claims), spread=spread.write(page, results, claims))
 
 
