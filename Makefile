@@ -21,7 +21,7 @@ demo: .venv/ready
 	$(BIN)/python make_report.py --demo
 
 test: check
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: .venv/all
 	$(BIN)/ruff check .

@@ -129,3 +129,16 @@ def test_of_equally_many_runs_those_of_the_originals_task_come_first(fill):
     cell(fill, checkpoint, 128, 1e-4, 0.71, task="RTE")
     cell(fill, checkpoint, 64, 1e-4, 0.60)
     assert row(report(), "batch size 64 is best at peak rate 1e-4 (the original)")[-2] == "MNLI dev_matched, mini: 1 of 16 runs"
+
+
+def test_the_group_of_the_answer_comes_first(fill):
+    """RTE is closer to the original, but has one run of each cell; the answer tells of SNLI, which is complete."""
+    checkpoint = fill.checkpoint("mini")
+    for size in (64, 128):
+        for rate in RATES:
+            cell(fill, checkpoint, size, rate, 0.6 + rate, task="RTE", asked=1)
+            cell(fill, checkpoint, size, rate, *around(0.6 + 100 * rate), task="SNLI", limit_train=4000)
+    text = section(report())
+    assert re.findall(r'\n####? <a id="learning-rate-[0-9a-f]{8}"></a>(.*)', text) == [
+        "mini, first 4000 training rows, SNLI", "mini, RTE"]
+    assert "**3e-4 at batch 64**, the highest that was tried: 63.0 ± 0.4 (n = 4), and **3e-4 at batch 128**" in text

@@ -15,19 +15,20 @@ from common.studies.tasks import get_task
 
 COMMAND = "python exp_lr_mnli.py --instances {}"
 PUBLISHED_SET = "dev_matched"
-QUESTIONS = ("best_rate_64", "best_rate_128", "shift", "best_accuracy")
+QUESTIONS = ("best_rate_64", "best_rate_128", "shift")
+"""The claims that the answer tells."""
 
 
 def write(page: Page, results: Results, claims: dict[str, Line]) -> Markdown:
     """The whole section; one line where the store holds nothing of the study."""
     groups = from_strongest(results.groups(STUDY, VARIED, PUBLISHED), claims["best_rate_64"].best)
     return render("learning_rate", command=COMMAND.format(4), groups=[_describe(page, results, group) for group in groups],
-                  claims=pick_claims(claims, *QUESTIONS), answer=say_answer(claims))
+                  claims=pick_claims(claims, *QUESTIONS, "best_accuracy"), answer=say_answer(claims))
 
 
 def say_answer(claims: dict[str, Line]) -> Markdown | None:
     """What the group with the strongest evidence says: the best rates, then the claims; None where the study has no run."""
-    verdicts = pick_same_place([claims[key] for key in QUESTIONS[:3]])
+    verdicts = pick_same_place([claims[key] for key in QUESTIONS])
     if not verdicts:
         return None
     group, name = verdicts[0].group, verdicts[0].evaluation_set

@@ -4,14 +4,14 @@ from statistics import fmean
 from common.report import figures
 from common.report.cells import METRICS, name_file, show_cell, to_column
 from common.report.checkpoints import say_origin
-from common.report.claims import Line, pick_same_place, show_estimate, show_outcome, show_runs, weakness_of
+from common.report.claims import Line, pick_same_place, show_estimate, show_outcome, show_runs
 from common.report.comparisons import LABELS, PUBLISHED, STUDY, Comparison, find_comparisons, is_begun
 from common.report.judging.reasons import Finding
 from common.report.judging.rules import has_majority
 from common.report.page import Markdown, Page, show_mean, show_points
 from common.report.remarks import list_mixed, list_remarks
 from common.report.results import Cell, Results
-from common.report.sections import noise_scale, pick_claims, spread
+from common.report.sections import from_strongest, noise_scale, pick_claims, spread
 from common.report.templates import render, say
 from common.studies.conditions import BASE
 from common.studies.names import show_rate
@@ -24,10 +24,10 @@ REASONS = {f"why_{condition}": condition for condition in LABELS if condition !=
 def write(page: Page, results: Results, claims: dict[str, Line]) -> Markdown:
     """The whole section; one line for each study of which the store holds nothing."""
     reasons = pick_same_place([claims[key] for key in REASONS])
-    answering = reasons[0].group.id if reasons else None
-    comparisons = sorted(find_comparisons(results), key=lambda each: (each.group.id != answering, weakness_of(each.group)))
+    found = {each.group.id: each for each in find_comparisons(results)}
+    groups = from_strongest([each.group for each in found.values()], reasons[0] if reasons else None)
     return render("why", command=COMMAND.format(4), base=BASE, labels=LABELS, begun=is_begun(results),
-                  comparisons=[_describe(page, results, each, claims) for each in comparisons],
+                  comparisons=[_describe(page, results, each, claims) for each in (found[group.id] for group in groups)],
                   claims=pick_claims(claims, *REASONS), reasons=reasons,
                   noise_scale=noise_scale.write(page, results, claims), spread=spread.write(page, results, claims))
 
