@@ -456,7 +456,7 @@ def test_every_study_of_a_store_is_judged_and_a_dry_run_can_say_so(fill):
         "cell, 45 more runs, 1.3 core-hours"]
     assert advise(fill.store, "bs_mrpc", tasks=("RTE",)) == advise(fill.store, "bs_mrpc", checkpoint="x") == []
     assert advise(fill.store, "lr_mnli") == [
-        "RTE dev, mini, RTE: batch size 64 is best at peak rate 1e-4: so far (2 of 16 planned runs are in)"]
+        "RTE dev, mini: batch size 64 is best at peak rate 1e-4: so far (2 of 16 planned runs are in)"]
     assert advise(fill.store, "why_bs") == []
 
 

@@ -25,7 +25,7 @@ def advise(store: Store, study: str, *, tasks: Collection[str] = (), checkpoint:
 
 def say(verdict: Verdict) -> str:
     """The verdict, and what would decide it, in one line: `MRPC dev, mini: ...: undecided; 13 instances of each cell ...`."""
-    where = f"{verdict.group.task} {verdict.evaluation_set}, {verdict.group.title}"
+    where = f"{verdict.group.task} {verdict.evaluation_set}, {verdict.group.title_without_task}"
     about = f" ({verdict.about})" if verdict.about else ""
     return f"{where}: {verdict.claim.sentence}{about}: {verdict.outcome}{_say_estimate(verdict)}{_say_more(verdict)}"
 
