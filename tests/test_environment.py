@@ -145,22 +145,25 @@ def test_a_new_file_and_a_new_name_have_another_digest(package):
 SHOW = """
 from common.training.environment import set_up_tensorflow
 gpu = set_up_tensorflow(1)
+import sys
 import tf_keras
-from tf_keras import backend
-print(gpu, backend.floatx(), backend.epsilon(), backend.image_data_format(), tf_keras.mixed_precision.global_policy().name)
+from tf_keras import backend, mixed_precision
+print("keras" in sys.modules, gpu)
+print(backend.floatx(), backend.epsilon(), backend.image_data_format(), mixed_precision.global_policy().name)
 """
 
 
 @pytest.mark.tensorflow
 def test_the_keras_settings_of_other_work_are_left_alone(tmp_path):
-    """With `epsilon` a whole number Keras could not even be imported."""
+    """With `epsilon` a whole number Keras could not even be imported. Keras 3 is not imported at all."""
     mine = tmp_path / ".keras" / "keras.json"
     mine.parent.mkdir()
     mine.write_text('{"floatx": "float64", "epsilon": 1, "backend": "jax", "image_data_format": "channels_first"}')
     environment = os.environ | {"HOME": str(tmp_path), "KERAS_BACKEND": "torch", "CUDA_VISIBLE_DEVICES": ""}
-    environment.pop("KERAS_HOME", None)
+    for name in ("KERAS_HOME", "TF_USE_LEGACY_KERAS"):
+        environment.pop(name, None)
     done = subprocess.run([sys.executable, "-c", SHOW], cwd=PACKAGE.parent, env=environment, capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (0, "None float32 1e-07 channels_last float32\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "False None\nfloat32 1e-07 channels_last float32\n"), done.stderr
     assert json.loads(mine.read_text())["floatx"] == "float64"
     assert os.listdir(mine.parent) == ["keras.json"]
 
