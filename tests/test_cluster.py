@@ -351,18 +351,17 @@ def test_input_reaches_other_machines_once(hosts, tmp_path):
 # -- real runs
 
 @pytest.mark.tensorflow
-def test_the_demo_over_two_workers_is_bit_equal_to_the_local_run(tmp_path):
-    """Classifiers that are kept come back from the workers, too."""
+def test_the_demo_over_a_worker_is_bit_equal_to_the_local_run(tmp_path):
+    """A classifier that is kept comes back from the worker, too."""
     cluster = Cluster(tmp_path / "cluster")
     (tmp_path / "local").mkdir()
     (tmp_path / "far").mkdir()
-    given = [sys.executable, ROOT / "exp_bs_mrpc.py", "--demo", "--instances", "2", "--batch-sizes", "64", "--epochs", "1",
-             "--limit-train", "256", "--workers", "2", "--save-models", "models"]
+    given = [sys.executable, ROOT / "exp_bs_mrpc.py", "--demo", "--instances", "1", "--batch-sizes", "64", "--epochs", "1",
+             "--limit-train", "256", "--save-models", "models"]
     clean = {name: value for name, value in os.environ.items() if not name.startswith("BERT_GLUE")}
     try:
         cluster.start_scheduler()
-        for _ in range(2):
-            cluster.start_worker(light=False)
+        cluster.start_worker(light=False)
         far = subprocess.run([*given, "--cluster", cluster.address], cwd=tmp_path / "far", env=clean, capture_output=True,
                              text=True, timeout=300)
     finally:
@@ -373,11 +372,11 @@ def test_the_demo_over_two_workers_is_bit_equal_to_the_local_run(tmp_path):
     for columns, table in (("split, metric, step, epoch, value", "measurements"), ("evaluation_set, score, loss", "evaluations")):
         query = f"SELECT instance, {columns} FROM {table} JOIN runs ON id = run ORDER BY 1, 2, 3, 4"
         local_rows, far_rows = (ask(tmp_path / where / "demo", query) for where in ("local", "far"))
-        assert len(local_rows) >= 2 and local_rows == far_rows
-    assert ask(tmp_path / "far" / "demo", STATES) == [("done", None, 0, 2)]
+        assert len(local_rows) >= 1 and local_rows == far_rows
+    assert ask(tmp_path / "far" / "demo", STATES) == [("done", None, 0, 1)]
     models = [sorted(path.relative_to(tmp_path / where) for path in (tmp_path / where / "models").glob("*/*"))
               for where in ("local", "far")]
-    assert len(models[0]) == 2 * 5 and models[0] == models[1]
+    assert len(models[0]) == 5 and models[0] == models[1]
     for path in models[0]:
         if path.name == "model.safetensors":
             first, second = (load_file(tmp_path / where / path) for where in ("local", "far"))

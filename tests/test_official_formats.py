@@ -57,13 +57,13 @@ def done(tmp_path_factory):
     """The folder of a finished call of exp_allglue.py on the four tasks."""
     folder = tmp_path_factory.mktemp("formats")
     (folder / "checkpoint").mkdir()
-    write_checkpoint(folder / "checkpoint")
+    write_checkpoint(folder / "checkpoint", layers=1)
     (folder / "glue").mkdir()
     for name, header in HEADERS.items():
         write_file(folder / "glue" / name, header)
     done = subprocess.run(
         [sys.executable, ROOT / "exp_allglue.py", "--tasks", "QQP", "MNLI", "SNLI", "QNLI", "--glue-dir", "glue", "--checkpoint",
-         "checkpoint/demo_L-2_H-64_A-2.zip", "--allow-other-rows", "--batch-sizes", "4", "--rates", "1e-3", "--epochs", "4"],
+         "checkpoint/demo_L-1_H-64_A-2.zip", "--allow-other-rows", "--batch-sizes", "4", "--rates", "1e-3", "--epochs", "4"],
         cwd=folder, capture_output=True, text=True, timeout=300, env=os.environ | {"BERT_GLUE_CACHE": str(folder / "cache")})
     assert done.returncode == 0, done.stderr
     return folder
@@ -81,7 +81,7 @@ def test_the_same_rows_in_the_forms_of_the_hub_share_these_runs(done, tmp_path):
         write(tmp_path / pattern.format(split), make_table(task, examples.labels, examples.texts))
     found = subprocess.run(
         [sys.executable, ROOT / "exp_allglue.py", "--tasks", "qqp", "mnli", "snli", "qnli", "--glue-dir", tmp_path,
-         "--checkpoint", "checkpoint/demo_L-2_H-64_A-2.zip", "--allow-other-rows", "--batch-sizes", "4", "--rates", "1e-3",
+         "--checkpoint", "checkpoint/demo_L-1_H-64_A-2.zip", "--allow-other-rows", "--batch-sizes", "4", "--rates", "1e-3",
          "--epochs", "4", "--dry-run"], cwd=done, capture_output=True, text=True, timeout=100,
         env=os.environ | {"BERT_GLUE_CACHE": str(done / "cache"), "BERT_GLUE_OFFLINE": "1"})
     assert found.returncode == 0, found.stderr
