@@ -299,9 +299,9 @@ def test_the_best_batch_size_at_each_rate(filling):
 
 # -- heads and orders
 
-def fill_spread(fill, checkpoint, heads, orders, rest=0.001, instances=5):
+def fill_spread(fill, checkpoint, heads, orders, rest=0.001, instances=5, task="MRPC", **settings):
     for order in range(5):
-        config = fill.plan("spread", checkpoint, "MRPC", 5, batch_size=16, order=order)
+        config = fill.plan("spread", checkpoint, task, 5, batch_size=16, order=order, **settings)
         for k in range(instances):
             left = rest * (-1) ** (k + order) if k < 4 and order < 4 else 0  # rows and columns of it add up to 0
             fill.finish(config, k, 0.75 + heads * (k - 2) + orders * (order - 2) + left)
@@ -326,6 +326,20 @@ def test_heads_and_orders(fill, heads, orders, verdicts, larger):
         assert rows[0][1] == "1.58" and rows[0][4] == "F = 1250.00, p < 0.001"
     else:
         assert rows[0][1:3] == ["0 (estimate below 0)", "0.0"]
+
+
+def test_weaker_evidence_that_has_decided_otherwise_is_named_at_once(fill):
+    """On all rows of MRPC the order is undecided; on a part of RTE it is decided, and on one of SNLI it is undecided, too."""
+    checkpoint = fill.checkpoint()
+    fill_spread(fill, checkpoint, 0.01, 0.0)
+    fill_spread(fill, checkpoint, 0.01, 0.01, task="RTE", limit_train=500)
+    fill_spread(fill, checkpoint, 0.01, 0.0, task="SNLI", limit_train=500)
+    text = report()
+    assert row(text, "data order and dropout masks add to the spread between runs (Dodge et al. 2020)")[1] == \
+        "**undecided** (on RTE **supported**)"
+    assert row(text, "the head's initial values add to the spread between runs (Dodge et al. 2020)")[1] == "**supported**"
+    assert text.count("initial values add to the spread between runs is **supported**, that data order and dropout masks do is "
+                      "**undecided** (on RTE **supported**).\n") == 2
 
 
 def test_a_partly_run_design_uses_the_heads_that_have_every_order(fill):

@@ -7,7 +7,7 @@ from common.report.judging import Outcome, Verdict
 from common.report.page import Markdown, escape, show_effect, show_p, show_points
 from common.report.protocol import CLAIMS, Claim, Rule
 from common.report.results import Group
-from common.report.templates import say, show_runs
+from common.report.templates import say, show_elsewhere, show_runs
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,15 @@ class Line:
     @property
     def best(self) -> Verdict | None:
         return self.verdicts[0] if self.verdicts else None
+
+    @property
+    def elsewhere(self) -> tuple[Verdict, ...]:
+        """Weaker evidence that has decided, and otherwise than the strongest; one verdict for each task and outcome."""
+        found: dict[tuple, Verdict] = {}
+        for each in self.verdicts[1:]:
+            if each.outcome in (Outcome.SUPPORTED, Outcome.CONTRADICTED) and each.outcome is not self.verdicts[0].outcome:
+                found.setdefault((each.group.task, each.outcome), each)
+        return tuple(found.values())
 
     @property
     def anchor(self) -> str:
@@ -64,8 +73,8 @@ def show_line(line: Line) -> dict:
     claim = Markdown(f"{escape(line.claim.sentence)} ({escape(line.claim.source)})")
     if best is None:
         return {"claim": claim, "verdict": "no runs", "effect": None, "evidence": None, "link": link}
-    return {"claim": claim, "verdict": show_outcome(best), "effect": show_estimate(best, unit=True),
-            "evidence": f"{show_place(best)}: {show_runs(best)}", "link": link}
+    return {"claim": claim, "verdict": Markdown(show_outcome(best) + show_elsewhere(line)),
+            "effect": show_estimate(best, unit=True), "evidence": f"{show_place(best)}: {show_runs(best)}", "link": link}
 
 
 def show_evidence(line: Line, verdict: Verdict, *, first: bool) -> dict:

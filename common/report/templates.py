@@ -54,7 +54,8 @@ def _environment(plain: bool):
     environment.globals |= {"table": table, "lines": lines, "say": say}
     environment.filters |= {"percent": show_percent, "number": show_number, "rate": show_rate, "plural": count, "ours": Markdown,
                             "words": join_words, "effect": show_effect_in_words, "points": lambda share: f"{100 * share:.2f}",
-                            "runs": show_runs, "outcome": show_outcome, "change": show_change, "with_sets": _with_sets}
+                            "runs": show_runs, "outcome": show_outcome, "elsewhere": show_elsewhere, "change": show_change,
+                            "with_sets": _with_sets}
     return environment
 
 
@@ -96,6 +97,11 @@ def show_runs(verdict) -> str:
 def show_outcome(verdict) -> Markdown:
     """The outcome in a sentence: `**supported**`, `open so far`."""
     return Markdown("open so far" if verdict.outcome == "so far" else f"**{verdict.outcome}**")
+
+
+def show_elsewhere(line) -> Markdown:
+    """What weaker evidence on a claim says where it has decided otherwise: ` (on SNLI **supported**)`."""
+    return Markdown("".join(f" (on {each.group.task} {show_outcome(each)})" for each in line.elsewhere))
 
 
 def table(rows: Sequence[Mapping], columns: Mapping[str, str]) -> Markdown:

@@ -18,6 +18,7 @@ def write(page: Page, results: Results, claims: dict[str, Line]) -> Markdown:
     ranked_group, cells = _rank_widest(first, claims["one_curve"]) if first else (None, [])
     origin = say_origin(first.group.checkpoint) if first and not is_google_release(first.group.checkpoint) else None
     return render("overview", claims={key: line.best for key, line in claims.items()}, first=first, origin=origin,
+                  heads=claims["spread_head"], orders=claims["spread_order"],
                   rates=learning_rate.say_answer(claims),
                   reasons=pick_same_place([claims[key] for key in REASONS]), figure=figure if figure in page.figures else None,
                   cells=cells, ranked_group=ranked_group, lines=[show_line(line) for line in claims.values()])

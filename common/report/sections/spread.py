@@ -18,8 +18,8 @@ def write(page: Page, results: Results, claims: dict[str, Line]) -> Markdown:
     """The whole subsection; one line where the store holds nothing of the study."""
     groups = from_strongest(results.groups(STUDY, VARIED, PUBLISHED))
     return render("spread", command=COMMAND, groups=[_describe(page, results, group) for group in groups],
-                  claims=pick_claims(claims, "spread_head", "spread_order"), head=claims["spread_head"].best,
-                  order=claims["spread_order"].best)
+                  claims=pick_claims(claims, "spread_head", "spread_order"), head=claims["spread_head"],
+                  order=claims["spread_order"])
 
 
 def say_larger(found: Crossed) -> Markdown:
