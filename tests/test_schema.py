@@ -6,14 +6,13 @@ import resource
 import shutil
 import signal
 import sqlite3
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from stand_in import make_config, make_evaluation, make_result, plan
+from test_report import report
 
 from common import UserError
 from common.report.results import read_results
@@ -203,13 +202,8 @@ def test_an_old_store_that_is_damaged_is_not_upgraded(old):
     assert os.listdir(old.parent) == ["results.db"]
 
 
-def test_the_report_of_an_old_store_is_that_of_the_upgraded_one(old, tmp_path):
-    def report():
-        done = subprocess.run([sys.executable, Path(__file__).parent.parent / "make_report.py"], cwd=tmp_path,
-                              capture_output=True, text=True, timeout=120)
-        assert (done.returncode, done.stderr) == (0, "")
-        return (tmp_path / "REPORT.md").read_text()
-
+def test_the_report_of_an_old_store_is_that_of_the_upgraded_one(old, monkeypatch):
+    monkeypatch.chdir(old.parent)
     first = report()
     upgrade(old)
     assert report() == first
