@@ -135,10 +135,10 @@ def test_a_task_and_a_study_are_added_by_the_words_of_the_document(tmp_path):
                  for number in range(rows)]
         (tmp_path / "glue" / "SciTail" / f"scitail_1.0_{name}.tsv").write_text("".join(lines))
     (tmp_path / "checkpoint").mkdir()
-    write_checkpoint(tmp_path / "checkpoint", layers=1)
+    write_checkpoint(tmp_path / "checkpoint")
 
     def call(script, *arguments):
-        given = ["--glue-dir", "glue", "--checkpoint", "checkpoint/demo_L-1_H-64_A-2.zip", "--allow-other-rows", *arguments]
+        given = ["--glue-dir", "glue", "--checkpoint", "checkpoint/demo_L-2_H-64_A-2.zip", "--allow-other-rows", *arguments]
         return subprocess.run([sys.executable, script, *given], cwd=tmp_path, capture_output=True, text=True, timeout=300,
                               env=os.environ | {"BERT_GLUE_CACHE": str(tmp_path / "cache")})
 
