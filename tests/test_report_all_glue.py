@@ -136,6 +136,7 @@ def test_the_search_of_google_names_the_best_cell_and_warns(fill):
     fill.finish(upstream(fill, checkpoint, "RTE", 8, 3e-4), 0, status="diverged")
     upstream(fill, checkpoint, "RTE", 64, 3e-4)
     text = section(report(), "all-glue-upstream")
+    assert "Every cell of the grid: RTE<" in text and "are no error" not in text
     assert "**A score that was selected is optimistic**" in text
     # means 62.1, 61.4, 57.8, 52.7: median 59.6; sampling error at 62.1 % 2.9 points: one other cell is within
     assert row(text, "RTE") == ["RTE", "4 of 20", "batch 128 at 3e-4", "62.1 (n = 1)", "59.6", "1 of 3", "57.9"]
@@ -195,3 +196,8 @@ def test_what_depends_on_what_is_drawn(fill):
     text = report()
     assert '<a id="dependencies"></a>What depends on what' in text and "](figures/dependencies.png)" in text
     assert os.listdir("figures") == ["dependencies.png"]
+
+
+def test_scores_of_wnli_below_the_majority_class_are_explained(fill):
+    upstream(fill, fill.checkpoint(), "WNLI", 8, 1e-4, 24 / 71)
+    assert "Scores below the majority class are no error: of the 71 official rows" in section(report(), "all-glue-upstream")
