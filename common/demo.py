@@ -113,12 +113,8 @@ def _single(kind: str, rng: random.Random, task: Task) -> tuple[str]:
     return (f"{person} {deed} {thing} and it was {rng.choice(PRAISE if kind == 'same' else BLAME)} .",)
 
 
-def write_checkpoint(folder: Path, layers: int = BERT["num_hidden_layers"]) -> Path:
-    """Writes the checkpoint as Google does: a zip of bert_config.json, vocab.txt and a TF1 name-based checkpoint.
-
-    Returns:
-      The zip file, whose name is made of its sizes, as those of Google's are.
-    """
+def write_checkpoint(folder: Path, layers: int = BERT["num_hidden_layers"]) -> None:
+    """Writes the checkpoint as Google does: a zip of bert_config.json, vocab.txt and a TF1 name-based checkpoint."""
     from common.running.processes import FreshProcesses
 
     words = sorted({word for group in (PEOPLE, *DEEDS, THINGS, TIMES, DENIALS, HEDGES, PRAISE, BLAME)
@@ -129,12 +125,10 @@ def write_checkpoint(folder: Path, layers: int = BERT["num_hidden_layers"]) -> P
     (folder / "bert_config.json").write_text(json.dumps(bert, indent=2) + "\n")
     with FreshProcesses(1) as processes:  # TensorFlow writes the format, and this process must not load it
         processes.submit(save_random_weights, folder).result()
-    file = folder / f"demo_L-{layers}_H-{bert['hidden_size']}_A-{bert['num_attention_heads']}.zip"
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(folder / f"demo_L-{layers}_H-64_A-2.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         for name in MEMBERS:
             archive.write(folder / name, name)
             (folder / name).unlink()
-    return file
 
 
 def save_random_weights(folder: Path, report=None) -> None:
