@@ -8,8 +8,7 @@
 # GPU=1 adds the CUDA packages that TensorFlow needs: make .venv/ready GPU=1. docs/install.md has the rest.
 PYTHON ?= $(shell scripts/find_python | head -n 1)
 BIN = .venv/bin
-# The second --quiet hides pip's warnings and notices; its errors are shown.
-INSTALL = $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --require-hashes --requirement
+INSTALL = scripts/install_packages $(BIN)/python
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml
 SYSTEMS = x86_64-manylinux_2_28 aarch64-manylinux_2_28 aarch64-apple-darwin
 VERSIONS = 3.11 3.12 3.13

@@ -81,6 +81,18 @@ def test_make_shows_errors_of_pip_but_no_warnings(program):
     assert not (program / ".venv" / "ready").exists()
 
 
+@pytest.mark.parametrize(("status", "programs"), [(0, ["uv"]), (1, ["uv", "pip"])])
+def test_pip_installs_what_uv_cannot(tmp_path, status, programs):
+    for name, ends_with in (("uv", status), ("python", 0)):
+        (tmp_path / name).write_text(f'#!/bin/sh\necho "$*" >> {tmp_path}/calls\nexit {ends_with}\n')
+        (tmp_path / name).chmod(0o755)
+    done = subprocess.run([ROOT / "scripts" / "install_packages", tmp_path / "python", "some.lock"], check=False)
+    assert done.returncode == 0
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert ["pip" if call.startswith("-m pip install") else "uv" for call in calls] == programs
+    assert all(call.endswith("--require-hashes --requirement some.lock") for call in calls)
+
+
 def test_a_missing_driver_is_named_with_the_way_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "psycopg", None)
     monkeypatch.delitem(sys.modules, "sqlalchemy.dialects.postgresql.psycopg", raising=False)
