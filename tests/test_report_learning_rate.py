@@ -57,6 +57,7 @@ def test_claims_are_lines_of_the_first_table_and_their_evidence_is_in_the_sectio
         "**supported**", "+0.70 [+0.25, +1.15] points of the best rate over the other side", "MNLI dev_matched, mini: 16 runs",
         "[how](#claim-best-rate-128)"]
     assert row(text, "a larger batch needs a larger rate (the original; Smith and Le 2017)")[1] == "**supported**"
+    assert ("+0.70 [95 % interval" in text) and "Where the answer names no checkpoint" not in text
     found = row(section(text), '<a id="claim-best-rate-64"></a>batch size 64 is best at peak rate 1e-4')
     assert found[1:4] + found[-1:] == ["MNLI dev_matched, mini", "16 runs", "+0.70 [+0.25, +1.15]", "**supported**: 4 of "
         "these runs had been seen before the protocol was written; the others alone: +0.70 [+0.25, +1.15]"]
@@ -142,3 +143,15 @@ def test_the_group_of_the_answer_comes_first(fill):
     assert re.findall(r'\n####? <a id="learning-rate-[0-9a-f]{8}"></a>(.*)', text) == [
         "mini, first 4000 training rows, SNLI", "mini, RTE"]
     assert "**3e-4 at batch 64**, the highest that was tried: 63.0 ± 0.4 (n = 4), and **3e-4 at batch 128**" in text
+
+
+def test_the_answer_names_a_checkpoint_that_is_not_the_one_it_has_named_first(fill):
+    mini, strong = fill.checkpoint("mini"), fill.checkpoint("strong", "b" * 64)
+    fill.cell(mini, 2, [310, 312, 311, 313])
+    fill.cell(mini, 64, [298, 299, 300, 299])
+    claim = "batch size 64 is best at peak rate 1e-4 (the original)"
+    for checkpoint, evidence in ((strong, "MNLI dev_matched, strong: 1 of 16 runs"), (mini, "MNLI dev_matched: 2 of 16 runs")):
+        cell(fill, checkpoint, 64, 1e-4, *(0.76, 0.77)[:int(evidence.split(": ")[1][0])])
+        opening = report().split("## Contents")[0]
+        assert "it is mini. This is a stand-in" in opening
+        assert row(opening, claim)[-2] == evidence

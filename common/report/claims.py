@@ -1,6 +1,6 @@
 """Verdicts as the page shows them: one line for each claim, its evidence from the strongest to the weakest."""
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from common.report.checkpoints import is_demo, is_google_release
 from common.report.judging import Outcome, Verdict
@@ -30,6 +30,12 @@ class Line:
             if each.outcome in (Outcome.SUPPORTED, Outcome.CONTRADICTED) and each.outcome is not self.verdicts[0].outcome:
                 found.setdefault((each.group.task, each.outcome), each)
         return tuple(found.values())
+
+    def without_name(self, checkpoint) -> "Line":
+        """The same where the page has named this checkpoint already."""
+        return replace(self, verdicts=tuple(
+            replace(each, group=replace(each.group, name="")) if each.group.checkpoint.digest == checkpoint.digest else each
+            for each in self.verdicts))
 
     @property
     def anchor(self) -> str:
@@ -129,8 +135,8 @@ def show_loss(verdict: Verdict) -> str:
 
 def show_place(verdict: Verdict) -> str:
     """Where it was found: task and set, what is left of the settings, checkpoint."""
-    about = f", {verdict.about}" if verdict.about else ""
-    return f"{name_set(verdict.group, verdict.evaluation_set)}{about}, {verdict.group.title_without_task}"
+    words = name_set(verdict.group, verdict.evaluation_set), verdict.about, verdict.group.title_without_task
+    return ", ".join(filter(None, words))
 
 
 def name_set(group: Group, evaluation_set: str) -> str:

@@ -165,8 +165,8 @@ class Group:
 
     id: str
     """First digits of the digest of all that they have in common."""
-    title: str
-    """The checkpoint's name and what differs from the study as it was published."""
+    name: str
+    """What the page calls the checkpoint; empty where it has said that already."""
     checkpoint: object
     """A row of `checkpoints`."""
     task: str
@@ -177,11 +177,17 @@ class Group:
     cells: tuple[Cell, ...]
     labels: dict[str, Digits] = field(default_factory=dict)
     """Set name -> its labels, where they were kept."""
+    settings: tuple[str, ...] = ()
+    """What differs from the study as it was published, in words: `RTE`, `3 epochs`."""
+
+    @property
+    def title(self) -> str:
+        return ", ".join(filter(None, [self.name, *self.settings]))
 
     @property
     def title_without_task(self) -> str:
         """The title, for where the task is named anyway."""
-        return ", ".join(word for word in self.title.split(", ") if word != self.task)
+        return ", ".join(word for word in (self.name, *self.settings) if word not in ("", self.task))
 
     @property
     def metric(self) -> str:
@@ -303,17 +309,14 @@ class Results:
         differs = {name: value for name, value in fields.items() if name in usual and usual[name] != value}
         sets = {row.set_name: row for row in self.datasets
                 if (row.digest, row.task) == (fields["data"], fields["task"])}
-        return Group(id=hashlib.sha256(common.encode()).hexdigest()[:8], title=self._title(fields, differs),
+        # Digests appear only where names are not enough to tell the group apart from every other.
+        name, *settings = self._words(self.checkpoints[fields["checkpoint"]], differs)
+        if len({row.digest for row in self.datasets if row.task == fields["task"]}) > 1:
+            settings.append(f"data {fields['data'][:8]}")
+        return Group(id=hashlib.sha256(common.encode()).hexdigest()[:8], name=name, settings=tuple(settings),
                      checkpoint=self.checkpoints[fields["checkpoint"]], task=fields["task"], sets=sets, differs=differs,
                      cells=cells, labels={name: self.labels[fields["data"], name] for name in sets
                                           if (fields["data"], name) in self.labels})
-
-    def _title(self, fields: dict, differs: dict) -> str:
-        """Names the group apart from every other; digests appear only where names are not enough."""
-        words = self._words(self.checkpoints[fields["checkpoint"]], differs)
-        if len({row.digest for row in self.datasets if row.task == fields["task"]}) > 1:
-            words.append(f"data {fields['data'][:8]}")
-        return ", ".join(words)
 
     def _words(self, checkpoint: Row, differs: dict) -> list[str]:
         same_name = [row for row in self.checkpoints.values() if row.name == checkpoint.name]

@@ -4,8 +4,8 @@ Headings, sentences and captions are in the templates; Python computes the value
 which only this project's own code makes. An undefined name is an error, and so is a value that is None.
 """
 import re
-from collections.abc import Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
 
 from common.report.page import MISSING, Markdown, count, escape, show_number, show_percent, show_points
@@ -51,7 +51,7 @@ def _environment(plain: bool):
 
     environment = Environment(loader=FileSystemLoader(FOLDER), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
                               autoescape=False, finalize=_show_plain if plain else _show)
-    environment.globals |= {"table": table, "lines": lines, "say": say}
+    environment.globals |= {"table": table, "lines": lines, "say": say, "brackets": partial(_brackets, environment.finalize)}
     environment.filters |= {"percent": show_percent, "number": show_number, "rate": show_rate, "plural": count, "ours": Markdown,
                             "words": join_words, "effect": show_effect_in_words, "points": lambda share: f"{100 * share:.2f}",
                             "runs": show_runs, "outcome": show_outcome, "elsewhere": show_elsewhere, "change": show_change,
@@ -72,14 +72,20 @@ def _show_plain(value) -> str:
     return str(value)
 
 
+def _brackets(show: Callable, *words: str) -> Markdown:
+    """` (a, b)` of the words that there are, or nothing."""
+    shown = [show(word) for word in words if word]
+    return Markdown(f" ({', '.join(shown)})" if shown else "")
+
+
 def _with_sets(columns: dict, evaluation_sets: Sequence[str], metric: str) -> dict:
     """Columns with one more for each evaluation set."""
     return columns | {f"{escape(name)} {metric}": name for name in evaluation_sets}
 
 
 def show_effect_in_words(effect) -> Markdown:
-    """`−0.54 (95 % interval −0.73 to −0.35)`."""
-    return Markdown(f"{show_points(effect.estimate)} (95 % interval {show_points(effect.low)} to {show_points(effect.high)})")
+    """`−0.54 [95 % interval −0.73 to −0.35]`."""
+    return Markdown(f"{show_points(effect.estimate)} [95 % interval {show_points(effect.low)} to {show_points(effect.high)}]")
 
 
 def show_change(share: float) -> str:

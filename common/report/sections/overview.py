@@ -1,7 +1,7 @@
 """How the page opens: the answer, the figure that shows it, and one line for each claim or question."""
 from statistics import fmean
 
-from common.report.checkpoints import is_google_release, say_origin
+from common.report.checkpoints import say_origin
 from common.report.claims import Line, pick_same_place, show_line
 from common.report.judging import Verdict
 from common.report.page import FEWEST, Markdown, Page, show_scores
@@ -13,12 +13,14 @@ from common.report.templates import render
 
 def write(page: Page, results: Results, claims: dict[str, Line]) -> Markdown:
     """The page's beginning; to be written last, when the figures are known."""
-    first = claims["batch_size"].best
-    figure = batch_size.name_figure(first.group, first.evaluation_set) if first else None
-    ranked_group, cells = _rank_widest(first, claims["one_curve"]) if first else (None, [])
-    origin = say_origin(first.group.checkpoint) if first and not is_google_release(first.group.checkpoint) else None
-    return render("overview", claims={key: line.best for key, line in claims.items()}, first=first, origin=origin,
-                  heads=claims["spread_head"], orders=claims["spread_order"],
+    first, figure, ranked_group, cells = claims["batch_size"].best, None, None, []
+    if first:
+        claims = {key: line.without_name(first.group.checkpoint) for key, line in claims.items()}
+        first = claims["batch_size"].best
+        figure = batch_size.name_figure(first.group, first.evaluation_set)
+        ranked_group, cells = _rank_widest(first, claims["one_curve"])
+    return render("overview", claims={key: line.best for key, line in claims.items()}, first=first,
+                  origin=first and say_origin(first.group.checkpoint), heads=claims["spread_head"], orders=claims["spread_order"],
                   rates=learning_rate.say_answer(claims),
                   reasons=pick_same_place([claims[key] for key in REASONS]), figure=figure if figure in page.figures else None,
                   cells=cells, ranked_group=ranked_group, lines=[show_line(line) for line in claims.values()])
