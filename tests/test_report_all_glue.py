@@ -3,6 +3,7 @@ import os
 import re
 
 import pytest
+import stand_in
 from test_report import GOOGLE, report, row
 
 import exp_allglue
@@ -10,6 +11,8 @@ import exp_bs_mrpc
 import exp_lr_mnli
 from common.report import published
 from common.report.page import show_exactly
+from common.store.schema import configs, datasets, studies
+from common.store.store import _config_row
 from common.studies.names import show_rate
 from common.studies.tasks import TASKS
 
@@ -70,6 +73,22 @@ def test_one_run_of_mnli_is_two_rows(fill):
     assert row(scores, "MNLI dev_mismatched, 9832 rows")[1:3] == ["64", "accuracy **74.1 (n = 1)**"]
     assert row(beside, "MNLI dev_matched")[2] == "72.747 (9808 of 9815 rows)"
     assert row(beside, "MNLI dev_mismatched")[-2:] == ["1.7†; 34.2", "74.3"]
+
+
+def test_parts_of_the_official_sets_are_marked(fill):
+    for name, rows, official in (("train", 21714, 363846), ("dev", 8402, 40430)):
+        fill.insert(datasets, digest="part", set_name=name, task="QQP", row_count=rows, official_rows=official, majority=0.63)
+    checkpoint = fill.checkpoint("mini", GOOGLE)
+    for task, data in (("QQP", "part"), ("QNLI", TASKS["QNLI"].digest or "QNLI")):
+        config = stand_in.make_config(task=task, data=data, checkpoint=checkpoint, **RECIPE)
+        fill.insert(configs, **_config_row(config))
+        fill.insert(studies, study="allglue", config=config.hash, instances=1)
+        fill.finish(config, 0, 0.74)
+    text = section(report())
+    assert row(text, "QQP, 8402 of 40430 rows; trained on 21714 of 363846")[1:3] == ["8", "accuracy **74.0 (n = 1)**"]
+    assert row(text, "QNLI, 5463 rows")[2] == "accuracy **74.0 (n = 1)**"
+    assert ("- Trained or scored on parts of the official sets: QQP.") in text
+    assert "n = QQP (part): 1, QNLI: 1.*" in text
 
 
 def test_instances_get_an_interval_and_a_partly_run_study_says_what_is_missing(fill):

@@ -44,6 +44,22 @@ class Line:
         return self.task + (f" {self.evaluation_set}" if len(self.group.evaluation_sets) > 1 else "")
 
     @property
+    def is_part(self) -> bool:
+        """Whether it was trained or scored on fewer rows than the official ones."""
+        return any(row.row_count < row.official_rows for row in (self.data, self.group.sets["train"]) if row.official_rows)
+
+    @property
+    def mark(self) -> str:
+        return " (part)" if self.is_part else ""
+
+    @property
+    def rows(self) -> str:
+        """`8402 of 40430 rows; trained on 21714 of 363846`; of an official set its size alone."""
+        train = self.group.sets["train"]
+        trained = f"; trained on {_of(train)}" if _of(train) != str(train.row_count) else ""
+        return f"{_of(self.data)} rows{trained}"
+
+    @property
     def has_majority(self) -> bool:
         return has_majority(self.group, self.evaluation_set)
 
@@ -63,6 +79,11 @@ class Line:
         score = published.ALL_GLUE.get((self.group.task, self.evaluation_set))
         same = self.group.as_published and score and score.batch_size == self.cell.config.batch_size
         return score if same else None
+
+
+def _of(data) -> str:
+    """How many rows a set has: `8402 of 40430`, or `872` where it has all of them."""
+    return f"{data.row_count}" + (f" of {data.official_rows}" if data.row_count < (data.official_rows or 0) else "")
 
 
 def write(page: Page, results: Results, claims: dict[str, ClaimLine]) -> Markdown:
@@ -88,11 +109,11 @@ def _describe(page: Page, results: Results, suite: Suite) -> dict:
     command = COMMAND.format(max(cell.asked for cell in suite.cells))
     done = any(cell.finished for cell in suite.cells)
     return {"suite": suite, "config": suite.cells[0].config, "origin": say_origin(suite.checkpoint), "done": done,
-            "remarks": [*list_run_remarks(suite.cells, _name_cell, command), *_missing_tasks(suite, command), *_warnings(lines),
-                        *_uninformative(lines)],
+            "remarks": [*list_run_remarks(suite.cells, _name_cell, command), *_missing_tasks(suite, command), *_parts(lines),
+                        *_warnings(lines), *_uninformative(lines)],
             "mixed": list_mixed(suite.cells, results), "rows": [_row(line) for line in lines],
             "published": [_beside(line) for line in lines if _has_published(line)],
-            "numbers": Markdown(", ".join(f"{escape(line.name)}: {len(line.cell.scored(line.evaluation_set))}"
+            "numbers": Markdown(", ".join(f"{escape(line.name)}{line.mark}: {len(line.cell.scored(line.evaluation_set))}"
                                           for line in lines)),
             "figure": page.draw(name_file(STUDY, suite, "tasks"), _draw(suite, lines)) if done else None}
 
@@ -105,6 +126,11 @@ def _missing_tasks(suite: Suite, command: str) -> list[Markdown]:
     missing = [task for task in TASKS if task not in {group.task for group in suite.groups}]
     return [Markdown(f"Not in the store: {', '.join(missing)}. `{command} --tasks {' '.join(missing)}` with this checkpoint "
                      "and these settings trains what is missing.")] if missing else []
+
+
+def _parts(lines: list[Line]) -> list[Markdown]:
+    parts = [line for line in lines if line.is_part]
+    return [Markdown(f"Trained or scored on parts of the official sets: {_names(parts)}.")] if parts else []
 
 
 def _warnings(lines: list[Line]) -> list[Markdown]:
@@ -140,7 +166,7 @@ def _row(line: Line) -> dict:
     speed, minutes = show_cost(cell)
     majority = None if line.data.majority is None else show_percent(line.data.majority)
     error = "" if line.sampling is None else f" ± {show_percent(line.sampling)}"
-    return {"task": f"{line.name}, {line.data.row_count} rows", "batch": cell.config.batch_size,
+    return {"task": f"{line.name}, {line.rows}", "batch": cell.config.batch_size,
             "main": Markdown(f"{METRICS[line.group.metric].split(' ')[0].rstrip(',')} **{show_cell(cell, evaluation_set)}**"),
             "others": _show_others(line) or None, "majority": majority and majority + error,
             "cost": None if minutes is None else f"{speed or MISSING}; {minutes}"}
@@ -185,7 +211,7 @@ def _draw(suite: Suite, lines: list[Line]):
     axes = figures.new_halves(title, [len(each) for each in halves.values()])
     drawn = []
     for ax, (name, each) in zip(axes, halves.items(), strict=True):
-        rows = [figures.Row(line.name + (f", batch {line.cell.config.batch_size}" if several else ""),
+        rows = [figures.Row(line.name + line.mark + (f", batch {line.cell.config.batch_size}" if several else ""),
                             to_column(line.cell, line.evaluation_set, zero=line.zero),
                             100 * NORMAL_95 * line.sampling if line.has_majority and line.sampling is not None else None)
                 for line in each]
