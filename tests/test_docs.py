@@ -17,6 +17,7 @@ from common.demo import write_checkpoint
 from common.inputs.checkpoint import BERT_MINI
 from common.inputs.glue import SOURCES
 from common.store.schema import datasets, evaluations, runs, studies
+from common.studies.tasks import TASKS
 
 ROOT = Path(__file__).parent.parent
 
@@ -229,6 +230,8 @@ SCORES = """select batch_size, avg(score) from results where checkpoint = 'stand
     group by batch_size"""
 ONE_CELL = """select avg(score) from results where task = 'SNLI' and limit_train = 4000 and epochs = 5 and batch_size = ?
     and peak_learning_rate = ? and dropout = 0.1 and steps is null"""
+PLAIN = """select task, score from results where checkpoint = 'standin_uncased_L-4_H-256_A-4' and epochs = 4
+    and peak_learning_rate = 2e-5 and limit_train is null and instance = 0"""
 WHY = {"because of dropout in training": "undecided", "because as many epochs are more steps": "supported",
        "because the rate does not grow in proportion to the batch size": "supported",
        "because the rate does not grow with the square root of the batch size": "supported",
@@ -236,14 +239,18 @@ WHY = {"because of dropout in training": "undecided", "because as many epochs ar
 
 
 def test_the_readme_says_what_the_committed_store_and_report_say():
-    """Where this fails after runs were added, the four lines of README.md are to be written again."""
+    """Where this fails after runs were added, those lines of README.md are to be written again."""
     text, report = ((ROOT / name).read_text() for name in ("README.md", "REPORT.md"))
     connection = sqlite3.connect(f"file:{ROOT / 'results.db'}?mode=ro", uri=True)
     scores, small = ({size: f"{100 * score:.1f} %" for size, score in connection.execute(SCORES, data)}
                      for data in (("MRPC", None), ("SNLI", 4000)))
     best = [f"{100 * connection.execute(ONE_CELL, cell).fetchone()[0]:.1f} %" for cell in
             ((64, 2e-4), (128, 3e-4), (8, 8e-5), (64, 1.2e-3), (128, 1.2e-3))]
+    plain = dict(connection.execute(PLAIN))
     connection.close()
+    assert sorted(plain) == sorted(TASKS)
+    assert f"{100 * plain['SST-2']:.1f} % on SST-2, {100 * plain['SNLI']:.1f} % on\n  SNLI; MRPC, RTE and WNLI stay" in text
+    assert "- Not above the majority class by more than two standard errors of the set (MRPC, RTE, WNLI)." in report
     assert f"4,000 rows of SNLI ({small[2]} at batch size 2, {small[64]} at 64)" in text
     assert f"2e-5 (**supported**): {scores[2]} at batch size 2, {scores[8]} at 8, {scores[64]} at 64.\n" in text
     assert f"batch 64 is best at 2e-4\n  ({best[0]})" in text and f"batch 128 at 3e-4 ({best[1]})" in text
