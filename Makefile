@@ -51,7 +51,7 @@ lock-check:
 	$(PYTHON) -m venv .venv
 
 .venv/ready: requirements.lock .venv/bin/pip $(if $(GPU),.venv/gpu)
-	@echo "installing the packages of $< into .venv (3 GB, two to three minutes)"
+	@echo "installing the packages of $< into .venv (3 GB, one to two minutes)"
 	@$(INSTALL) $<
 	@touch $@
 
