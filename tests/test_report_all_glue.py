@@ -87,7 +87,7 @@ def test_parts_of_the_official_sets_are_marked(fill):
     text = section(report())
     assert row(text, "QQP, 8402 of 40430 rows; trained on 21714 of 363846")[1:3] == ["8", "accuracy **74.0 (n = 1)**"]
     assert row(text, "QNLI, 5463 rows")[2] == "accuracy **74.0 (n = 1)**"
-    assert ("- Trained or scored on parts of the official sets: QQP.") in text
+    assert "- Trained or scored on parts of the official sets: QQP." in text
     assert "n = QQP (part): 1, QNLI: 1.*" in text
 
 

@@ -57,7 +57,7 @@ def test_claims_are_lines_of_the_first_table_and_their_evidence_is_in_the_sectio
         "**supported**", "+0.70 [+0.25, +1.15] points of the best rate over the other side", "MNLI dev_matched, mini: 16 runs",
         "[how](#claim-best-rate-128)"]
     assert row(text, "a larger batch needs a larger rate (the original; Smith and Le 2017)")[1] == "**supported**"
-    assert ("+0.70 [95 % interval" in text) and "Where the answer names no checkpoint" not in text
+    assert "+0.70 [95 % interval" in text and "Where the answer names no checkpoint" not in text
     found = row(section(text), '<a id="claim-best-rate-64"></a>batch size 64 is best at peak rate 1e-4')
     assert found[1:4] + found[-1:] == ["MNLI dev_matched, mini", "16 runs", "+0.70 [+0.25, +1.15]", "**supported**: 4 of "
         "these runs had been seen before the protocol was written; the others alone: +0.70 [+0.25, +1.15]"]

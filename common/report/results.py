@@ -315,8 +315,8 @@ class Results:
             settings.append(f"data {fields['data'][:8]}")
         return Group(id=hashlib.sha256(common.encode()).hexdigest()[:8], name=name, settings=tuple(settings),
                      checkpoint=self.checkpoints[fields["checkpoint"]], task=fields["task"], sets=sets, differs=differs,
-                     cells=cells, labels={name: self.labels[fields["data"], name] for name in sets
-                                          if (fields["data"], name) in self.labels})
+                     cells=cells, labels={each: self.labels[fields["data"], each] for each in sets
+                                          if (fields["data"], each) in self.labels})
 
     def _words(self, checkpoint: Row, differs: dict) -> list[str]:
         same_name = [row for row in self.checkpoints.values() if row.name == checkpoint.name]

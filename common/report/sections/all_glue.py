@@ -46,7 +46,7 @@ class Line:
     @property
     def is_part(self) -> bool:
         """Whether it was trained or scored on fewer rows than the official ones."""
-        return any(row.row_count < row.official_rows for row in (self.data, self.group.sets["train"]) if row.official_rows)
+        return _is_part(self.data) or _is_part(self.group.sets["train"])
 
     @property
     def mark(self) -> str:
@@ -56,8 +56,7 @@ class Line:
     def rows(self) -> str:
         """`8402 of 40430 rows; trained on 21714 of 363846`; of an official set its size alone."""
         train = self.group.sets["train"]
-        trained = f"; trained on {_of(train)}" if _of(train) != str(train.row_count) else ""
-        return f"{_of(self.data)} rows{trained}"
+        return f"{_count(self.data)} rows" + (f"; trained on {_count(train)}" if _is_part(train) else "")
 
     @property
     def has_majority(self) -> bool:
@@ -81,9 +80,12 @@ class Line:
         return score if same else None
 
 
-def _of(data) -> str:
-    """How many rows a set has: `8402 of 40430`, or `872` where it has all of them."""
-    return f"{data.row_count}" + (f" of {data.official_rows}" if data.row_count < (data.official_rows or 0) else "")
+def _is_part(data) -> bool:
+    return data.row_count < (data.official_rows or 0)
+
+
+def _count(data) -> str:
+    return f"{data.row_count} of {data.official_rows}" if _is_part(data) else f"{data.row_count}"
 
 
 def write(page: Page, results: Results, claims: dict[str, ClaimLine]) -> Markdown:
