@@ -340,7 +340,7 @@ def test_an_older_target_is_upgraded_after_a_backup(source, tmp_path, capsys):
     assert "upgraded" not in capsys.readouterr().err
     assert target.read_bytes() == before
     assert copy_store.main([source, str(target)]) == 0
-    assert "was upgraded from schema version 1 to 5; the old one is in " in capsys.readouterr().err
+    assert "was upgraded from schema version 1 to 6; the old one is in " in capsys.readouterr().err
     assert (tmp_path / "to.db.v1-backup").exists()
 
 

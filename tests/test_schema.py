@@ -105,6 +105,8 @@ def test_an_upgraded_store_has_the_schema_of_a_new_one(old, tmp_path):
         assert ask(old, pragma) == ask(tmp_path / "new.db", pragma), name
     sql = "SELECT name, sql FROM sqlite_master WHERE type = 'view' ORDER BY 1"
     assert ask(old, sql) == ask(tmp_path / "new.db", sql)
+    for path in (old, tmp_path / "new.db"):
+        assert ask(path, "SELECT name FROM sqlite_master WHERE sql LIKE '%WITHOUT ROWID%'") == [("measurements",)]
 
 
 def test_work_goes_on_in_an_upgraded_store(old, owner):

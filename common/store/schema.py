@@ -16,7 +16,7 @@ from sqlalchemy import CheckConstraint, Column, Float, ForeignKey, Index, Intege
 from common import UserError
 from common.files import new_file
 
-VERSION = 5
+VERSION = 6
 """Version of the schema below."""
 APPLICATION_ID = 0x474C5545
 """SQLite's mark of the program that owns a file: "GLUE"."""
@@ -107,7 +107,9 @@ measurements = sa.Table(
     Column("epoch", Float, nullable=False, comment="passes over the training split so far"),
     Column("value", Float), Column("kind", Text, nullable=False, server_default="finite"),
     CheckConstraint("kind IN ('finite', 'nan', 'inf', '-inf')", name="kind_known"),
-    CheckConstraint("(kind = 'finite') = (value IS NOT NULL)", name="finite_has_value"))
+    CheckConstraint("(kind = 'finite') = (value IS NOT NULL)", name="finite_has_value"),
+    sqlite_with_rowid=False)
+"""Most rows of a store are here; a rowid would make SQLite keep each key twice."""
 
 outputs = sa.Table(
     "outputs", metadata,
@@ -189,6 +191,17 @@ PIECES = {
     "postgresql": "CAST(convert_from(substr({0}.content, (n.number - 1) * {0}.width + 1, {0}.width), 'UTF8') AS numeric)"}
 """Database -> SQL that reads one row's number from the bytes in `outputs` or `labels`."""
 
+
+def _drop_rowid(connection: sa.Connection) -> None:
+    """Copies `measurements` to a table without rowids, which PostgreSQL does not have."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("ALTER TABLE measurements RENAME TO measurements_with_rowid")
+        measurements.create(connection)
+        names = ", ".join(f'"{column.name}"' for column in measurements.columns)
+        connection.exec_driver_sql(f"INSERT INTO measurements ({names}) SELECT {names} FROM measurements_with_rowid")
+        connection.exec_driver_sql("DROP TABLE measurements_with_rowid")
+
+
 UPGRADES: dict[int, tuple] = {
     2: ("ALTER TABLE runs ADD COLUMN failures INTEGER DEFAULT '0' NOT NULL",
         "ALTER TABLE runs ADD COLUMN digest VARCHAR(64)",
@@ -196,9 +209,10 @@ UPGRADES: dict[int, tuple] = {
     3: ("ALTER TABLE runs ADD COLUMN cpu_seconds FLOAT", outputs, labels),
     4: (environments.c.code_digest, environments.c.settings, environments.c.gpu),
     5: (checkpoints.c.lower_case,),
+    6: (_drop_rowid,),
 }
-"""Version -> statements, new tables and new columns that upgrade a store from the version before it. The views are created again
-afterwards."""
+"""Version -> statements, new tables, new columns and functions that upgrade a store from the version before it. The views are
+created again afterwards."""
 
 
 def create(connection: sa.Connection) -> None:
@@ -221,6 +235,8 @@ def upgrade(connection: sa.Connection, version: int) -> None:
             elif isinstance(change, Column):
                 definition = sa.schema.CreateColumn(change).compile(dialect=connection.dialect)
                 connection.exec_driver_sql(f"ALTER TABLE {change.table.name} ADD COLUMN {definition}")
+            elif callable(change):
+                change(connection)
             else:
                 connection.exec_driver_sql(change)
     _create_views(connection)
