@@ -50,6 +50,19 @@ def test_mnli_has_a_table_and_a_figure_for_each_set_and_published_values_on_one(
         "mini-mnli-dev-matched.png", "mini-mnli-dev-mismatched.png"]
 
 
+def test_the_title_of_a_figure_names_the_set_where_the_task_has_several(fill, monkeypatch):
+    titles, new_axes = [], figures.new_axes
+    monkeypatch.setattr(figures, "new_axes", lambda title, **size: titles.append(title) or new_axes(title, **size))
+    checkpoint = fill.checkpoint("mini", GOOGLE)
+    grid(fill, checkpoint, {64: (0.711, 0.761, 0.754, 0.745), 128: (0.697, 0.758, 0.757, 0.751)})
+    report()
+    assert [title for title in titles if title] == [
+        "MNLI dev_matched: best peak rate 1e-4 for batch 64, 1e-4 for batch 128 (mini)",
+        "MNLI dev_mismatched: best peak rate 1e-4 for batch 64, 1e-4 for batch 128 (mini)",
+        "MNLI dev_matched: whether equal noise scale means equal score is open (mini, 32 runs)",
+        "MNLI dev_mismatched: whether equal noise scale means equal score is open (mini, 32 runs)"]
+
+
 def test_claims_are_lines_of_the_first_table_and_their_evidence_is_in_the_section(fill):
     grid(fill, fill.checkpoint("mini", GOOGLE), {64: (0.711, 0.761, 0.754, 0.745), 128: (0.697, 0.758, 0.757, 0.751)})
     text = report()

@@ -198,6 +198,10 @@ class Group:
     def evaluation_sets(self) -> list[str]:
         return sorted(name for name in self.sets if name != "train")
 
+    def subject(self, evaluation_set: str) -> str:
+        """What a figure is about: the task, and its set where it has several: `MNLI dev_matched`."""
+        return f"{self.task} {evaluation_set}" if len(self.evaluation_sets) > 1 else self.task
+
     @property
     def as_published(self) -> bool:
         """Whether published values may stand beside these: the same settings on the official rows."""
