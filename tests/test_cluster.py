@@ -85,6 +85,7 @@ def test_a_worker_killed_in_the_middle_of_a_run_costs_nothing_but_time(cluster, 
     lost = begun_but_not_ended(training)
     (worker,) = (child for child in psutil.Process(cluster.workers[0].pid).children() if "spawn_main(" in child.cmdline()[-2])
     worker.kill()
+    lost |= begun_but_not_ended(training)  # a run may have ended, and the next begun, before the kill
     returned, output, errors = finish(driver)
     assert returned == 1
     assert output.splitlines() == ["5: its process was killed (signal 9), perhaps for lack of memory: try fewer --workers"] * 3
