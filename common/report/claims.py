@@ -135,13 +135,8 @@ def show_loss(verdict: Verdict) -> str:
 
 def show_place(verdict: Verdict) -> str:
     """Where it was found: task and set, what is left of the settings, checkpoint."""
-    words = name_set(verdict.group, verdict.evaluation_set), verdict.about, verdict.group.title_without_task
+    words = verdict.group.name_set(verdict.evaluation_set), verdict.about, verdict.group.title_without_task
     return ", ".join(filter(None, words))
-
-
-def name_set(group: Group, evaluation_set: str) -> str:
-    """The task, with the evaluation set where it has several."""
-    return group.task + (f" {evaluation_set}" if len(group.evaluation_sets) > 1 else "")
 
 
 def show_claims(lines: Sequence[Line]) -> dict:

@@ -198,9 +198,9 @@ class Group:
     def evaluation_sets(self) -> list[str]:
         return sorted(name for name in self.sets if name != "train")
 
-    def subject(self, evaluation_set: str) -> str:
-        """What a figure is about: the task, and its set where it has several: `MNLI dev_matched`."""
-        return f"{self.task} {evaluation_set}" if len(self.evaluation_sets) > 1 else self.task
+    def name_set(self, evaluation_set: str, task: str = "") -> str:
+        """The task (or what it is called instead), and the evaluation set where it has several: `MNLI dev_matched`."""
+        return (task or self.task) + (f" {evaluation_set}" if len(self.evaluation_sets) > 1 else "")
 
     @property
     def as_published(self) -> bool:

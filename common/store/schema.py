@@ -193,12 +193,12 @@ PIECES = {
 
 
 def _drop_rowid(connection: sa.Connection) -> None:
-    """Copies `measurements` to a table without rowids, which PostgreSQL does not have."""
+    """Copies `measurements` to a table of the same columns without rowids, which PostgreSQL does not have."""
     if connection.dialect.name == "sqlite":
+        definition = connection.exec_driver_sql("SELECT sql FROM sqlite_master WHERE name = 'measurements'").scalar_one()
         connection.exec_driver_sql("ALTER TABLE measurements RENAME TO measurements_with_rowid")
-        measurements.create(connection)
-        names = ", ".join(f'"{column.name}"' for column in measurements.columns)
-        connection.exec_driver_sql(f"INSERT INTO measurements ({names}) SELECT {names} FROM measurements_with_rowid")
+        connection.exec_driver_sql(f"{definition} WITHOUT ROWID")
+        connection.exec_driver_sql("INSERT INTO measurements SELECT * FROM measurements_with_rowid")
         connection.exec_driver_sql("DROP TABLE measurements_with_rowid")
 
 

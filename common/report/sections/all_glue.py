@@ -41,7 +41,7 @@ class Line:
     @property
     def name(self) -> str:
         """Task and set, the set only where there are several."""
-        return self.task + (f" {self.evaluation_set}" if len(self.group.evaluation_sets) > 1 else "")
+        return self.group.name_set(self.evaluation_set, self.task)
 
     @property
     def is_part(self) -> bool:
@@ -262,8 +262,8 @@ def _selection_row(task: str, group: Group, evaluation_set: str) -> dict:
     grid = [cell for cell in group.cells if cell.config.batch_size in published.GOOGLE_BATCH_SIZES
             and cell.config.peak_learning_rate in published.GOOGLE_RATES and cell.scored(evaluation_set)]
     server = published.GOOGLE_TEST_SERVER.get((group.task, evaluation_set)) if group.as_published else None
-    name = task + (f" {evaluation_set}" if len(group.evaluation_sets) > 1 else "")
-    return {"task": name, "cells": f"{len(grid)} of {len(published.GOOGLE_BATCH_SIZES) * len(published.GOOGLE_RATES)}",
+    return {"task": group.name_set(evaluation_set, task),
+            "cells": f"{len(grid)} of {len(published.GOOGLE_BATCH_SIZES) * len(published.GOOGLE_RATES)}",
             "selected": best and _name_setting(best), "score": best and show_cell(best, evaluation_set),
             "median": best and show_percent(median(means)), "near": best and _count_near(group, best, evaluation_set, means),
             "server": server}

@@ -67,7 +67,7 @@ def _row(group: Group, cell: Cell, evaluation_set: str) -> dict:
 def _draw_scores(group: Group, evaluation_set: str, verdict):
     """Evaluation score against batch size: every run, and the means."""
     columns = [to_column(cell, evaluation_set) for cell in group.cells]
-    title = say("figure_batch_size", plain=True, subject=group.subject(evaluation_set), verdict=verdict, group=group,
+    title = say("figure_batch_size", plain=True, subject=group.name_set(evaluation_set), verdict=verdict, group=group,
                 runs=len(group.finished))
     ax = figures.new_axes(title)
     figures.set_base_2_axis(ax, [cell.config.batch_size for cell in group.cells], "batch size")

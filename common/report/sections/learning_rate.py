@@ -98,7 +98,7 @@ def _draw(group: Group, evaluation_set: str, best: list[dict], shown: bool):
     """Score against peak rate: every run, and a line of means for each batch size."""
     rates = sorted({cell.config.peak_learning_rate for cell in group.cells})
     sizes = sorted({cell.config.batch_size for cell in group.cells if cell.finished})
-    ax = figures.new_axes(say("figure_learning_rate", plain=True, subject=group.subject(evaluation_set), group=group, best=best))
+    ax = figures.new_axes(say("figure_learning_rate", plain=True, subject=group.name_set(evaluation_set), group=group, best=best))
     figures.set_base_2_axis(ax, rates, "peak learning rate", [show_rate(rate) for rate in rates])
     ax.set_ylabel(f"evaluation {METRICS[group.metric]}")
     drawn = []

@@ -71,7 +71,7 @@ def _draw(group: Group, evaluation_set: str, claims: dict[str, Line]):
               for size in sorted({cell.config.batch_size for cell, _ in points})}
     verdict = next((each for each in claims["one_curve"].verdicts
                     if each.group.id == group.id and each.evaluation_set == evaluation_set), None)
-    title = say("figure_noise_scale", plain=True, subject=group.subject(evaluation_set), verdict=verdict, group=group,
+    title = say("figure_noise_scale", plain=True, subject=group.name_set(evaluation_set), verdict=verdict, group=group,
                 runs=len(points))
     ax = figures.new_axes(title)
     ax.set_xlabel("noise scale: peak rate x training rows / batch size")

@@ -102,7 +102,7 @@ def _draw(comparison: Comparison, evaluation_set: str, claims: dict[str, Line]):
     shown = [name for name, cells in comparison.lines.items() if _is_scored(cells, evaluation_set)]
     verdicts = [each for key in REASONS for each in claims[key].verdicts
                 if (each.group.id, each.evaluation_set) == (group.id, evaluation_set)]
-    title = say("figure_why", plain=True, subject=group.subject(evaluation_set), group=group, verdicts=verdicts)
+    title = say("figure_why", plain=True, subject=group.name_set(evaluation_set), group=group, verdicts=verdicts)
     panels = figures.new_panels(title, [LABELS[name] for name in shown])
     as_is = {size: 100 * cell.interval(evaluation_set).mean for size, cell in comparison.lines["as_is"].items()
              if cell.scored(evaluation_set)}
