@@ -2,6 +2,7 @@
 import pytest
 
 from common.report import figures
+from common.report.statistics import mean_interval
 
 
 def draw(ax):
@@ -20,3 +21,12 @@ def draw(ax):
 def test_a_logarithmic_axis_has_plain_numbers(places, labels):
     ax = figures.draw_clouds(figures.new_axes("clouds"), {2: [(place, 70.0) for place in places]})
     assert draw(ax) == labels
+
+
+@pytest.mark.parametrize("draw_lined", [figures.draw_runs, lambda ax, columns: figures.draw_line(ax, columns, "batch 8")])
+def test_a_line_goes_through_every_mean_also_that_of_one_or_two_runs(draw_lined):
+    scores = {2: [80.0, 78.0], 8: [78.0, 77.0, 76.0], 16: [75.0], 32: []}
+    columns = [figures.Column(x, runs, mean_interval(runs), batch_size=8) for x, runs in scores.items()]
+    ax = draw_lined(figures.new_axes("runs"), columns)
+    line, = (line for line in ax.lines if line.get_linestyle() != "None" and len(line.get_xdata()) > 1)
+    assert list(zip(*line.get_data(), strict=True)) == [(2, 79.0), (8, 77.0), (16, 75.0)]

@@ -130,7 +130,7 @@ def to_png(ax) -> bytes:
 # -- runs, means and their intervals
 
 def draw_runs(ax, columns: Sequence[Column], *, line: bool = True):
-    """Every run, beside the mean and its 95 % interval where there are three; a line through the means; returns `ax`.
+    """Every run, beside the mean and its 95 % interval where there are three; a line through all means; returns `ax`.
 
     Args:
       columns: from left to right, on an x axis that has its scale already.
@@ -139,8 +139,7 @@ def draw_runs(ax, columns: Sequence[Column], *, line: bool = True):
     for column in columns:
         _draw_column(ax, column)
     if line:
-        joined = [column for column in columns if column.has_mean]
-        ax.plot([column.x for column in joined], [column.interval.mean for column in joined], color=GREY, lw=1.2, zorder=2)
+        ax.plot(*_means(columns), color=GREY, lw=1.2, zorder=2)
     return ax
 
 
@@ -149,11 +148,15 @@ def draw_line(ax, columns: Sequence[Column], label: str):
     style = style_of(columns[0].batch_size)
     for column in columns:
         _draw_column(ax, column)
-    joined = [column for column in columns if column.interval.n]
-    middle = [column.interval.mean for column in joined]
-    ax.plot([column.x for column in joined], middle, color=style.colour, ls=style.line, lw=1.6, zorder=2)
+    ax.plot(*_means(columns), color=style.colour, ls=style.line, lw=1.6, zorder=2)
     ax.plot([], [], color=style.colour, ls=style.line, marker=style.marker, ms=6.5, label=label)
     return ax
+
+
+def _means(columns: Sequence[Column]) -> tuple[list[float], list[float]]:
+    """Places and means of the columns with a score, be it of one run: a line must leave out no batch size or rate."""
+    scored = [column for column in columns if column.interval.n]
+    return [column.x for column in scored], [column.interval.mean for column in scored]
 
 
 def _draw_column(ax, column: Column) -> None:
