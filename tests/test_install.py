@@ -81,16 +81,17 @@ def test_make_shows_errors_of_pip_but_no_warnings(program):
     assert not (program / ".venv" / "ready").exists()
 
 
-@pytest.mark.parametrize(("status", "programs"), [(0, ["uv"]), (1, ["uv", "pip"])])
-def test_pip_installs_what_uv_cannot(tmp_path, status, programs):
-    for name, ends_with in (("uv", status), ("python", 0)):
-        (tmp_path / name).write_text(f'#!/bin/sh\necho "$*" >> {tmp_path}/calls\nexit {ends_with}\n')
+@pytest.mark.parametrize(("uv", "pip", "calls"), [(0, 0, ["uv pip", "python -c"]), (1, 0, ["uv pip", "python -m", "python -c"]),
+                                                  (1, 1, ["uv pip", "python -m"])])
+def test_pip_installs_what_uv_cannot_and_then_the_program_is_compiled(tmp_path, uv, pip, calls):
+    for name, status in (("uv", uv), ("python", pip)):
+        (tmp_path / name).write_text(f'#!/bin/sh\necho {name} $* >> {tmp_path}/calls\nexit {status}\n')
         (tmp_path / name).chmod(0o755)
     done = subprocess.run([ROOT / "scripts" / "install_packages", tmp_path / "python", "some.lock"], check=False)
-    assert done.returncode == 0
-    calls = (tmp_path / "calls").read_text().splitlines()
-    assert ["pip" if call.startswith("-m pip install") else "uv" for call in calls] == programs
-    assert all(call.endswith("--require-hashes --requirement some.lock") for call in calls)
+    assert done.returncode == pip
+    made = (tmp_path / "calls").read_text().splitlines()
+    assert [" ".join(call.split()[:2]) for call in made] == calls
+    assert all(call.endswith("--require-hashes --requirement some.lock") for call in made if "python -c" not in call)
 
 
 def test_a_missing_driver_is_named_with_the_way_to_install_it(monkeypatch):
