@@ -135,6 +135,23 @@ def test_the_page_opens_with_the_answer_its_figure_and_a_line_for_each_claim(fil
                                          "LayerNorm and biases, gradient clipped to global norm 1")
 
 
+@pytest.mark.parametrize(("other", "sentence", "outcome"), [
+    ([(size, [316 - size] * 4) for size in SIZES], "The same holds with second (20 runs; −", "**supported** (also with second)"),
+    ([(size, [250 + size] * 4) for size in SIZES], "This is **contradicted** with second (20 runs; +",
+     "**supported** (**contradicted** with second)"),
+    ([(size, [316 - size] * 3) for size in SIZES], None, "**supported**")])
+def test_the_first_screen_says_whether_another_checkpoint_agrees(fill, other, sentence, outcome):
+    checkpoint, second = fill.checkpoint(), fill.checkpoint("second", "b" * 64)
+    for size, correct in ((2, [310, 312, 311, 313, 312]), (8, [306, 307, 305, 306]), (16, [303, 304, 303, 304]),
+                          (32, [300, 302, 301, 301]), (64, [298, 299, 300, 299])):
+        fill.cell(checkpoint, size, correct)
+    for size, correct in other:
+        fill.cell(second, size, [right + number for number, right in enumerate(correct)])
+    opening = report().split("## Contents")[0]
+    assert row(opening, f"{SMALLER} (the original)")[1] == outcome
+    assert "second" not in opening if sentence is None else sentence in opening
+
+
 def test_pictures_are_linked_relatively_with_alternative_text_and_are_the_same_each_time(fill):
     checkpoint = fill.checkpoint()
     fill.cell(checkpoint, 2, [280, 285])

@@ -7,7 +7,7 @@ from common.report.judging import Outcome, Verdict
 from common.report.page import Markdown, escape, show_effect, show_p, show_points
 from common.report.protocol import CLAIMS, Claim, Rule
 from common.report.results import Group
-from common.report.templates import say, show_elsewhere, show_runs
+from common.report.templates import say, show_others, show_runs
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,14 @@ class Line:
 
     @property
     def elsewhere(self) -> tuple[Verdict, ...]:
-        """Weaker evidence that has decided, and otherwise than the strongest; one verdict for each task and outcome."""
+        """Weaker evidence that has decided: otherwise than the strongest, or the same on another task or with another checkpoint;
+        one verdict for each task, checkpoint and outcome."""
         found: dict[tuple, Verdict] = {}
-        for each in self.verdicts[1:]:
-            if each.outcome in (Outcome.SUPPORTED, Outcome.CONTRADICTED) and each.outcome is not self.verdicts[0].outcome:
-                found.setdefault((each.group.task, each.outcome), each)
+        for each in self.verdicts:
+            if each.outcome in (Outcome.SUPPORTED, Outcome.CONTRADICTED):
+                found.setdefault((each.group.task, each.group.checkpoint.digest, each.outcome), each)
+        if self.best:
+            found.pop((self.best.group.task, self.best.group.checkpoint.digest, self.best.outcome), None)
         return tuple(found.values())
 
     def without_name(self, checkpoint) -> "Line":
@@ -79,7 +82,8 @@ def show_line(line: Line) -> dict:
     claim = Markdown(f"{escape(line.claim.sentence)} ({escape(line.claim.source)})")
     if best is None:
         return {"claim": claim, "verdict": "no runs", "effect": None, "evidence": None, "link": link}
-    return {"claim": claim, "verdict": Markdown(show_outcome(best) + show_elsewhere(line)),
+    others = show_others(line)
+    return {"claim": claim, "verdict": Markdown(f"{show_outcome(best)} ({others})") if others else show_outcome(best),
             "effect": show_estimate(best, unit=True), "evidence": f"{show_place(best)}: {show_runs(best)}", "link": link}
 
 

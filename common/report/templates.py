@@ -54,8 +54,8 @@ def _environment(plain: bool):
     environment.globals |= {"table": table, "lines": lines, "say": say, "brackets": partial(_brackets, environment.finalize)}
     environment.filters |= {"percent": show_percent, "number": show_number, "rate": show_rate, "plural": count, "ours": Markdown,
                             "words": join_words, "effect": show_effect_in_words, "points": lambda share: f"{100 * share:.2f}",
-                            "runs": show_runs, "outcome": show_outcome, "elsewhere": show_elsewhere, "change": show_change,
-                            "with_sets": _with_sets}
+                            "runs": show_runs, "outcome": show_outcome, "others": show_others, "beside": show_other_place,
+                            "change": show_change, "with_sets": _with_sets}
     return environment
 
 
@@ -105,9 +105,23 @@ def show_outcome(verdict) -> Markdown:
     return Markdown("open so far" if verdict.outcome == "so far" else f"**{verdict.outcome}**")
 
 
-def show_elsewhere(line) -> Markdown:
-    """What weaker evidence on a claim says where it has decided otherwise: ` (on SNLI **supported**)`."""
-    return Markdown("".join(f" (on {each.group.task} {show_outcome(each)})" for each in line.elsewhere))
+def show_others(line) -> Markdown:
+    """What weaker evidence on a claim says where it has decided: `also on SNLI; **contradicted** with mini`, or nothing."""
+    places: dict[str, list[Markdown]] = {}
+    for each in sorted(line.elsewhere, key=lambda each: each.outcome != line.best.outcome):
+        word = "also" if each.outcome == line.best.outcome else show_outcome(each)
+        places.setdefault(word, []).append(show_other_place(each, line.best))
+    return Markdown("; ".join(f"{word} {join_words(found)}" for word, found in places.items()))
+
+
+def show_other_place(verdict, best) -> Markdown:
+    """Where weaker evidence is from, beside the strongest: `on SNLI`, `with mini`, `on MRPC, first 500 training rows`."""
+    group = verdict.group
+    words = [f"on {escape(group.task)}"] if group.task != best.group.task else []
+    if group.checkpoint.digest != best.group.checkpoint.digest:
+        words.append(f"with {escape(group.name or group.checkpoint.name)}")
+    whole = ", ".join(filter(None, [group.name_set(verdict.evaluation_set), group.title_without_task]))
+    return Markdown(" ".join(words) or f"on {escape(whole)}")
 
 
 def table(rows: Sequence[Mapping], columns: Mapping[str, str]) -> Markdown:

@@ -20,7 +20,7 @@ def write(page: Page, results: Results, claims: dict[str, Line]) -> Markdown:
     """The whole section; one line where the store holds nothing of the study."""
     groups = from_strongest(results.groups(STUDY, VARIED, PUBLISHED))
     line = claims["batch_size"]
-    return render("batch_size", command=COMMAND.format(4), best=line.best, claims=pick_claims(claims, "batch_size"),
+    return render("batch_size", command=COMMAND.format(4), line=line, claims=pick_claims(claims, "batch_size"),
                   groups=[_describe(page, results, group, line) for group in groups])
 
 

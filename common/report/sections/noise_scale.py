@@ -18,8 +18,8 @@ def write(page: Page, results: Results, claims: dict[str, Line]) -> Markdown:
     groups = from_strongest(find_groups(results), claims["one_curve"].best)
     places = [(group, name) for group in groups for name in group.evaluation_sets if is_testable(group, name)]
     return render("noise_scale", least=LEAST, places=[_describe(page, group, name, claims) for group, name in places],
-                  claims=pick_claims(claims, "one_curve", "square_root", "best_batch"), best=claims["one_curve"].best,
-                  growth=claims["best_batch"].best)
+                  claims=pick_claims(claims, "one_curve", "square_root", "best_batch"), curve=claims["one_curve"],
+                  growth=claims["best_batch"])
 
 
 def list_points(group: Group, evaluation_set: str) -> list[tuple[Cell, float]]:

@@ -19,11 +19,10 @@ def write(page: Page, results: Results, claims: dict[str, Line]) -> Markdown:
         first = claims["batch_size"].best
         figure = batch_size.name_figure(first.group, first.evaluation_set)
         ranked_group, cells = _rank_widest(first, claims["one_curve"])
-    return render("overview", claims={key: line.best for key, line in claims.items()}, first=first,
-                  origin=first and say_origin(first.group.checkpoint), heads=claims["spread_head"], orders=claims["spread_order"],
-                  rates=learning_rate.say_answer(claims),
-                  reasons=pick_same_place([claims[key] for key in REASONS]), figure=figure if figure in page.figures else None,
-                  cells=cells, ranked_group=ranked_group, lines=[show_line(line) for line in claims.values()])
+    return render("overview", claims=claims, first=first, origin=first and say_origin(first.group.checkpoint),
+                  rates=learning_rate.say_answer(claims), reasons=pick_same_place([claims[key] for key in REASONS]),
+                  figure=figure if figure in page.figures else None, cells=cells, ranked_group=ranked_group,
+                  lines=[show_line(line) for line in claims.values()])
 
 
 def _rank_widest(first: Verdict, curve: Line) -> tuple[Group, list[dict]]:
