@@ -259,7 +259,7 @@ def test_the_readme_says_what_the_committed_store_and_report_say():
     assert f"4,000 rows of SNLI ({small[2]} at batch size 2, {small[64]} at 64)" in text
     assert f"2e-5 (**supported**): {scores[2]} at batch size 2, {scores[8]} at 8, {scores[64]} at 64.\n" in text
     assert f"twice as large (**supported**): {minilm[2]}, {minilm[8]} and {minilm[64]}.\n" in text
-    assert "The same holds with minilm_L-6_H-384_A-12 (20 runs; −1.15 [" in report  # twice the slope of the line before it, -0.54
+    assert "is also **supported** with minilm_L-6_H-384_A-12 (20 runs; −1.15 [" in report  # twice -0.54, the slope before it
     assert f"batch 64 is best at 2e-4\n  ({best[0]})" in text and f"batch 128 at 3e-4 ({best[1]})" in text
     assert f"at 1.2e-3 they have {best[3]} and {best[4]}.".replace(" % and", " and") in text
     assert f"best combination is batch 8 at 8e-5 ({best[2]})" in text and "**batch 8 at 8e-5**" in report

@@ -136,8 +136,9 @@ def test_the_page_opens_with_the_answer_its_figure_and_a_line_for_each_claim(fil
 
 
 @pytest.mark.parametrize(("other", "sentence", "outcome"), [
-    ([(size, [316 - size] * 4) for size in SIZES], "The same holds with second (20 runs; −", "**supported** (also with second)"),
-    ([(size, [250 + size] * 4) for size in SIZES], "This is **contradicted** with second (20 runs; +",
+    ([(size, [316 - size] * 4) for size in SIZES], "do better is also **supported** with second (20 runs; −",
+     "**supported** (also with second)"),
+    ([(size, [250 + size] * 4) for size in SIZES], "do better is **contradicted** with second (20 runs; +",
      "**supported** (**contradicted** with second)"),
     ([(size, [316 - size] * 3) for size in SIZES], None, "**supported**")])
 def test_the_first_screen_says_whether_another_checkpoint_agrees(fill, other, sentence, outcome):

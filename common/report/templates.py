@@ -120,8 +120,10 @@ def show_other_place(verdict, best) -> Markdown:
     words = [f"on {escape(group.task)}"] if group.task != best.group.task else []
     if group.checkpoint.digest != best.group.checkpoint.digest:
         words.append(f"with {escape(group.name or group.checkpoint.name)}")
-    whole = ", ".join(filter(None, [group.name_set(verdict.evaluation_set), group.title_without_task]))
-    return Markdown(" ".join(words) or f"on {escape(whole)}")
+    if not words:
+        place = ", ".join(filter(None, [group.name_set(verdict.evaluation_set), group.title_without_task]))
+        words.append(f"on {escape(place)}")
+    return Markdown(" ".join(words))
 
 
 def table(rows: Sequence[Mapping], columns: Mapping[str, str]) -> Markdown:
