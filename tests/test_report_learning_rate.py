@@ -168,3 +168,43 @@ def test_the_answer_names_a_checkpoint_that_is_not_the_one_it_has_named_first(fi
         opening = report().split("## Contents")[0]
         assert "it is mini. This is a stand-in" in opening
         assert row(opening, claim)[-2] == evidence
+
+
+def on_two_tasks(fill, *, of_128):
+    """4,000 rows of SNLI, complete and clear, and all rows of MNLI: batch 64 complete and noisy, a few runs of batch 128."""
+    checkpoint = fill.checkpoint("mini")
+    grid(fill, checkpoint, {64: (0.50, 0.60, 0.63, 0.61), 128: (0.44, 0.57, 0.60, 0.62)}, task="SNLI", limit_train=4000)
+    for rate, mean in zip(RATES, (0.50, 0.64, 0.65, 0.645), strict=True):
+        cell(fill, checkpoint, 64, rate, *(mean + 10 * (score - mean) for score in around(mean)))
+        cell(fill, checkpoint, 128, rate, *around(mean)[:of_128])
+
+
+def test_each_claim_is_told_from_where_its_evidence_is_strongest(fill):
+    """On MNLI the planned runs of batch 64 alone are in, and undecided."""
+    on_two_tasks(fill, of_128=3)
+    answer = next(line for line in report().splitlines() if line.startswith("**Answer.** On MNLI"))
+    assert re.sub(r" \[[^]]*]", "", answer) == (
+        "**Answer.** On MNLI (mini, 28 runs) the best peak rate is **2e-4 at batch 64**: 65.0 ± 4.1 (n = 4), and **2e-4 at batch "
+        "128**: 64.9 ± 0.5 (n = 3 of 4). That batch size 64 is best at peak rate 1e-4 is **undecided** (**contradicted** on "
+        "SNLI). On SNLI (mini, first 4000 training rows, 32 runs) the best peak rate is **2e-4 at batch 64**: 63.0 ± 0.4 "
+        "(n = 4), and **3e-4 at batch 128**, the highest that was tried: 62.0 ± 0.4 (n = 4). That batch size 128 is best at "
+        "peak rate 1e-4 or 2e-4 is **contradicted** (+2.00 points of the best rate over the other side); that a larger batch "
+        "needs a larger rate is **supported** (+1.14 points for each doubling of both batch size and rate).")
+
+
+def test_what_another_task_has_decided_is_told_beside_each_claim(fill):
+    on_two_tasks(fill, of_128=4)
+    answer = next(line for line in report().splitlines() if line.startswith("**Answer.** On MNLI"))
+    assert "best at peak rate 1e-4 is **undecided** (**contradicted** on SNLI); that batch size 128" in answer
+    assert "at peak rate 1e-4 or 2e-4 is **undecided** (**contradicted** on SNLI); that a larger" in answer
+    assert answer.endswith("that a larger batch needs a larger rate is **undecided** (**supported** on SNLI).")
+
+
+def test_evidence_that_can_test_a_claim_comes_before_more_that_cannot(fill):
+    """On MNLI no two batch sizes share a rate / square root of the batch size."""
+    checkpoint = fill.checkpoint("mini")
+    grid(fill, checkpoint, {64: (0.50, 0.60, 0.63, 0.61), 128: (0.50, 0.57, 0.60, 0.62)})
+    for size, rate in ((64, 1e-4), (64, 2e-4), (256, 1e-4), (256, 2e-4)):
+        cell(fill, checkpoint, size, rate, *around(0.6), task="SNLI", limit_train=4000)
+    claim = "runs of equal rate / square root of the batch size score alike (Malladi et al. 2022, for Adam)"
+    assert row(report(), claim)[-2] == "SNLI, mini, first 4000 training rows: 16 runs"

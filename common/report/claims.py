@@ -61,10 +61,20 @@ def weakness_of(group: Group) -> tuple:
 
 
 def _weakness(verdict: Verdict) -> tuple:
-    """The same for verdicts; of equally many runs, those of the original's task come first."""
+    """The same for verdicts: those that can say something first; of equally many runs, those of the original's task."""
     first, *rest = weakness_of(verdict.group)
-    return (first, verdict.scored == 0, verdict.outcome is Outcome.SO_FAR, rest[0], -verdict.scored,
-            "task" in verdict.group.differs, *rest[1:], verdict.evaluation_set, verdict.about)
+    says_nothing = verdict.scored == 0, verdict.outcome is Outcome.SO_FAR, verdict.effect is None
+    return (first, *says_nothing, rest[0], -verdict.scored, "task" in verdict.group.differs, *rest[1:], verdict.evaluation_set,
+            verdict.about)
+
+
+def list_places(lines: Sequence[Line]) -> list[list[Line]]:
+    """The claims that have a verdict, by the group and evaluation set of their strongest evidence."""
+    places: dict[tuple, list[Line]] = {}
+    for line in lines:
+        if line.best and line.best.outcome is not Outcome.SO_FAR:
+            places.setdefault((line.best.group.id, line.best.evaluation_set), []).append(line)
+    return list(places.values())
 
 
 def pick_same_place(lines: Sequence[Line]) -> list[Verdict]:

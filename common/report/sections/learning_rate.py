@@ -2,7 +2,7 @@
 from common.report import figures, published
 from common.report.cells import METRICS, name_file, show_cell, show_cost, show_f1, to_column
 from common.report.checkpoints import is_google_release, say_origin
-from common.report.claims import Line, pick_same_place
+from common.report.claims import Line, list_places, pick_same_place
 from common.report.judging.learning_rate import PUBLISHED, STUDY, VARIED
 from common.report.judging.rules import has_majority
 from common.report.page import Markdown, Page, show_exactly, show_mean
@@ -27,13 +27,18 @@ def write(page: Page, results: Results, claims: dict[str, Line]) -> Markdown:
 
 
 def say_answer(claims: dict[str, Line]) -> Markdown | None:
-    """What the group with the strongest evidence says: the best rates, then the claims; None where the study has no run."""
-    verdicts = pick_same_place([claims[key] for key in QUESTIONS])
+    """What the strongest evidence on each claim says: the best rates there, then the claims; None where the study has no run."""
+    lines = [claims[key] for key in QUESTIONS]
+    verdicts = pick_same_place(lines)
     if not verdicts:
         return None
-    group, name = verdicts[0].group, verdicts[0].evaluation_set
-    return say("learning_rate", verdicts=verdicts, best=list_best(group, name),
-               runs=sum(len(cell.scored(name)) for cell in group.cells))
+    return say("learning_rate", open=verdicts[0], places=[_describe_place(each) for each in list_places(lines)])
+
+
+def _describe_place(lines: list[Line]) -> dict:
+    group, name = lines[0].best.group, lines[0].best.evaluation_set
+    return {"lines": lines, "group": group, "best": list_best(group, name),
+            "runs": sum(len(cell.scored(name)) for cell in group.cells)}
 
 
 def name_cell(cell: Cell) -> str:
