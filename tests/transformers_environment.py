@@ -59,7 +59,7 @@ def _make(folder: Path, ready: Path) -> None:
     def run(*words):
         subprocess.run(list(map(str, words)), check=True, capture_output=True, text=True, timeout=900)
 
-    pip = folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--retries", "1"
+    pip = folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-compile", "--retries", "1"
     run(sys.executable, "-m", "venv", "--clear", folder)
     try:  # the wheel without CUDA, from wherever this machine finds packages, else from where PyTorch has it
         run(*pip, f"torch=={TORCH}+cpu")
