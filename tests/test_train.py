@@ -261,7 +261,7 @@ def test_bert_mini_size_gives_the_same_bits(processes, sample, tmp_path):
 
     processes.submit(save_random_weights, tmp_path).result()
     checkpoint = get_checkpoint(str(tmp_path), sample / "cache")
-    job = make_job(sample, threads=2, checkpoint=checkpoint.digest, batch_size=32, steps=10)
+    job = make_job(sample, threads=2, checkpoint=checkpoint.digest, batch_size=32, steps=20)
     job = dataclasses.replace(job, checkpoint=checkpoint)
     first, again = [processes.submit(train_run, job) for _ in range(2)]
     assert measured(first.result()) == measured(again.result())

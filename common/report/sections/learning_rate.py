@@ -32,7 +32,7 @@ def say_answer(claims: dict[str, Line]) -> Markdown | None:
     verdicts = pick_same_place(lines)
     if not verdicts:
         return None
-    return say("learning_rate", open=verdicts[0], places=[_describe_place(each) for each in list_places(lines)])
+    return say("learning_rate", strongest=verdicts[0], places=[_describe_place(each) for each in list_places(lines)])
 
 
 def _describe_place(lines: list[Line]) -> dict:
