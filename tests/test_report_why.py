@@ -127,6 +127,17 @@ def test_reasons_with_what_their_verdicts_compare(filling):
             "size (36 runs; without it −1.5 points at batch 2 and +1.0 at 64).") in text
 
 
+def test_reasons_that_another_task_has_decided_are_named_beside_them(filling):
+    """On RTE the runs of two reasons are in: the square root is one, as on MRPC, and dropout is one, which it is not there."""
+    filling()
+    filling.task = "RTE"
+    filling("as_is", "sqrt")
+    filling("dropout_0", dropout_0=0.0)
+    assert ("a rate that does not grow with its square root (36 runs; without it −4.5 points at batch 2 and +3.0 at 64; also on "
+            "RTE); **contradicted** dropout in training (40 runs; without it +0.0 points at batch 2 and +0.0 at 64; "
+            "**supported** on RTE), one rate for every batch size (40 runs;") in report()
+
+
 def test_the_table_has_every_condition_and_the_rates_that_were_found(filling):
     filling()
     text = section(report())

@@ -77,13 +77,14 @@ def list_places(lines: Sequence[Line]) -> list[list[Line]]:
     return list(places.values())
 
 
-def pick_same_place(lines: Sequence[Line]) -> list[Verdict]:
-    """One verdict for each of these claims, all of the group and evaluation set with the strongest evidence."""
+def pick_same_place(lines: Sequence[Line]) -> list[Line]:
+    """These claims as the group and evaluation set with the strongest evidence tells them: its verdict is each one's first."""
     first = min((line.best for line in lines if line.best), key=_weakness, default=None)
     if first is None:
         return []
-    place = first.group.id, first.evaluation_set
-    return [verdict for line in lines for verdict in line.verdicts if (verdict.group.id, verdict.evaluation_set) == place]
+    return [replace(line, verdicts=(verdict, *(each for each in line.verdicts if each is not verdict)))
+            for line in lines for verdict in line.verdicts
+            if (verdict.group.id, verdict.evaluation_set) == (first.group.id, first.evaluation_set)]
 
 
 def show_line(line: Line) -> dict:

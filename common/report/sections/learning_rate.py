@@ -29,10 +29,10 @@ def write(page: Page, results: Results, claims: dict[str, Line]) -> Markdown:
 def say_answer(claims: dict[str, Line]) -> Markdown | None:
     """What the strongest evidence on each claim says: the best rates there, then the claims; None where the study has no run."""
     lines = [claims[key] for key in QUESTIONS]
-    verdicts = pick_same_place(lines)
-    if not verdicts:
+    told = pick_same_place(lines)
+    if not told:
         return None
-    return say("learning_rate", strongest=verdicts[0], places=[_describe_place(each) for each in list_places(lines)])
+    return say("learning_rate", strongest=told[0].best, places=[_describe_place(each) for each in list_places(lines)])
 
 
 def _describe_place(lines: list[Line]) -> dict:

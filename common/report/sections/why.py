@@ -25,7 +25,7 @@ def write(page: Page, results: Results, claims: dict[str, Line]) -> Markdown:
     """The whole section; one line for each study of which the store holds nothing."""
     reasons = pick_same_place([claims[key] for key in REASONS])
     found = {each.group.id: each for each in find_comparisons(results)}
-    groups = from_strongest([each.group for each in found.values()], reasons[0] if reasons else None)
+    groups = from_strongest([each.group for each in found.values()], reasons[0].best if reasons else None)
     return render("why", command=COMMAND.format(4), base=BASE, labels=LABELS, begun=is_begun(results),
                   comparisons=[_describe(page, results, each, claims) for each in (found[group.id] for group in groups)],
                   claims=pick_claims(claims, *REASONS), reasons=reasons,
