@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _write(db: str, out: Path, html: bool) -> int:
-    from common.report import build_report, write_report
+    from common.report import build_report, draw_figures, write_report
     from common.store.store import Store
 
     store = Store(db, create=False)
@@ -46,7 +46,7 @@ def _write(db: str, out: Path, html: bool) -> int:
         text, figures = build_report(store)
     finally:
         store.close()
-    write_report(text, figures, out, html=html)
+    write_report(text, draw_figures(figures), out, html=html)
     print(f"the report is in {out}" + (f", its {len(figures)} figures in {out.parent / 'figures'}" if figures else "")
           + (f", the page in {out.with_suffix('.html')}" if html else ""))
     return 0

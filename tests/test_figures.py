@@ -7,7 +7,7 @@ from common.report.statistics import mean_interval
 
 def draw(ax):
     """Labels of the x axis that lie within the axes, as the picture shows them."""
-    figures.to_png(ax)
+    figures.to_png(ax.figure)
     low, high = ax.get_xlim()
     return [label.get_text() for which in ("major", "minor") for tick, label in
             zip(ax.get_xticks(minor=which == "minor"), ax.get_xticklabels(which=which), strict=True)

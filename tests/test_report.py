@@ -9,6 +9,7 @@ import pytest
 import stand_in
 
 import make_report
+from common.report import build_report
 from common.report.page import escape
 from common.report.protocol import CLAIMS
 from common.store.schema import checkpoints, configs, datasets, environments, evaluations, measurements, runs, studies
@@ -71,6 +72,16 @@ def fill(tmp_path, monkeypatch):
 
 
 def report() -> str:
+    """The page; no figure is drawn, which takes longer than the rest."""
+    store = Store("results.db", create=False)
+    try:
+        return build_report(store)[0]
+    finally:
+        store.close()
+
+
+def written_report() -> str:
+    """The page as it is written, with its figures in their folder."""
     assert make_report.main([]) == 0
     return Path("REPORT.md").read_text()
 
@@ -107,13 +118,13 @@ def test_a_study_of_one_checkpoint(fill):
 
 def test_the_page_opens_with_the_answer_its_figure_and_a_line_for_each_claim(fill):
     checkpoint = fill.checkpoint()
-    text = report()
+    text = written_report()
     assert "The store holds no study that tests anything yet." in text
     assert row(text, f"{SMALLER} (the original)")[1:] == ["no runs", "[how](#claim-batch-size)"]
     for size, correct in ((2, [310, 312, 311, 313]), (8, [306, 307, 305, 306]), (16, [303, 304, 303, 304]),
                           (32, [300, 302, 301, 301]), (64, [298, 299, 300, 299])):
         fill.cell(checkpoint, size, correct)
-    text = report()
+    text = written_report()
     opening = text.split("## Contents")[0]
     # slope of 311.5, 306, 303.5, 301, 299 of 408 on 1, 3, 4, 5, 6: -37.3 / 14.8 = -2.520 of 408 = -0.618 points;
     # residuals 12 + 1.18 on 18 degrees of freedom: half = 2.1009 sqrt(0.732 / 59.2) = 0.2336 of 408 = 0.057 points
@@ -157,19 +168,19 @@ def test_pictures_are_linked_relatively_with_alternative_text_and_are_the_same_e
     checkpoint = fill.checkpoint()
     fill.cell(checkpoint, 2, [280, 285])
     fill.cell(checkpoint, 8, [281, 283])
-    text = report()
+    text = written_report()
     names = sorted(os.listdir("figures"))
     assert [name.split("-", 2)[-1] for name in names] == ["mini-dev.png", "mini-validation.png", "dependencies.png"]
     assert f"![Evaluation accuracy, % against batch size, mini](figures/{names[0]})" in text
     pictures = {name: Path("figures", name).read_bytes() for name in names}
     assert all(picture.startswith(b"\x89PNG") and b"matplotlib" not in picture for picture in pictures.values())
-    assert report() == text
+    assert written_report() == text
     assert {name: Path("figures", name).read_bytes() for name in names} == pictures
     assert sorted(os.listdir()) == ["REPORT.md", "figures", "results.db"]
 
 
 def test_a_study_with_nothing_in_the_store(fill):
-    assert "The store holds nothing of this study; `python exp_bs_mrpc.py --instances 4` fills it." in report()
+    assert "The store holds nothing of this study; `python exp_bs_mrpc.py --instances 4` fills it." in written_report()
     assert os.listdir("figures") == ["dependencies.png"]
 
 
@@ -189,7 +200,7 @@ def test_a_partly_run_study_says_what_is_missing(fill):
 
 def test_a_planned_study_without_a_finished_run_has_no_figure(fill):
     fill.cell(fill.checkpoint(), 2, [])
-    assert "- **Not complete: 0 of 4 runs are finished** (batch 2: 0 of 4)" in report()
+    assert "- **Not complete: 0 of 4 runs are finished** (batch 2: 0 of 4)" in written_report()
     assert os.listdir("figures") == ["dependencies.png"]
 
 
@@ -232,7 +243,7 @@ def test_scores_equal_to_the_majority_class_are_called_uninformative(fill):
 def test_checkpoints_are_never_mixed_and_stand_ins_are_labelled(fill):
     fill.cell(fill.checkpoint("mini"), 2, [290, 290])
     fill.cell(fill.checkpoint("uncased_L-4_H-256_A-4", GOOGLE), 2, [310, 312])
-    text = report()
+    text = written_report()
     assert text.index('"></a>uncased_L-4_H-256_A-4\n') < text.index('"></a>mini\n')  # the release is the stronger evidence
     first, second = text.split('"></a>mini\n')
     assert row(first, "2")[1] == "76.0, 76.5 (n = 2 of 4)" and row(second, "2")[1] == "71.1, 71.1 (n = 2 of 4)"
@@ -300,7 +311,7 @@ def test_foreign_text_is_inert(fill):
     config = fill.cell(fill.checkpoint("<script>|`x`"), 2, [290])
     fill.run(config, 1, status="failed", error="![x](http://evil)\n# heading | _a_")
     fill.run(config, 2, 0.7, set_aside="</td> [x](javascript:alert) $x$")
-    text = report()
+    text = written_report()
     assert "<script" not in text and "`x`" not in text.replace("\\`x\\`", "") and "</td" not in text
     assert "## " + '<a id="batch-size-' in text and "></a>&lt;script&gt;\\|\\`x\\`\n" in text
     assert r"\!\[x\]\(http&#58;//evil\) \# heading \| \_a\_" in text

@@ -4,7 +4,7 @@ import re
 
 import pytest
 import stand_in
-from test_report import GOOGLE, report, row
+from test_report import GOOGLE, report, row, written_report
 
 import exp_allglue
 import exp_bs_mrpc
@@ -49,7 +49,7 @@ def test_tasks_in_their_order_with_published_values_beside(fill):
     all_glue(fill, checkpoint, "RTE", 166 / 277)
     all_glue(fill, checkpoint, "SST-2", 750 / 872, f1=0.86)
     all_glue(fill, checkpoint, "STS-B", 0.754, spearman=0.733)
-    text = section(report())
+    text = section(written_report())
     scores, beside = text.split("Means over the instances")
     assert row(scores, "SST-2, 872 rows")[1:] == ["8", "accuracy **86.0 (n = 1)**", "F1 86.0", "50.9 ± 1.2", "-; 1.7†"]
     assert row(scores, "STS-B, 1500 rows")[1:] == ["8", "Pearson **75.4 (n = 1)**", "Spearman 73.3", "-", "-; 1.7†"]
@@ -212,7 +212,7 @@ def test_published_numbers_keep_their_digits():
 
 
 def test_what_depends_on_what_is_drawn(fill):
-    text = report()
+    text = written_report()
     assert '<a id="dependencies"></a>What depends on what' in text and "](figures/dependencies.png)" in text
     assert os.listdir("figures") == ["dependencies.png"]
 

@@ -2,7 +2,7 @@
 import os
 import re
 
-from test_report import GOOGLE, report, row
+from test_report import GOOGLE, report, row, written_report
 
 from common.report import figures
 
@@ -38,7 +38,7 @@ def test_an_empty_study_says_so_in_a_line_with_its_command(fill):
 
 def test_mnli_has_a_table_and_a_figure_for_each_set_and_published_values_on_one(fill):
     grid(fill, fill.checkpoint("mini", GOOGLE), {64: (0.711, 0.761, 0.754, 0.745), 128: (0.697, 0.758, 0.757, 0.751)})
-    text = report()
+    text = written_report()
     matched, mismatched = section(text).split("Every cell on dev_mismatched")
     # half = t(3; 0.975) s / 2 = 3.182446 * 0.0025820 / 2 = 0.0041
     assert row(matched, "64", "1e-4") == ["64", "1e-4", "76.1 ± 0.4 (n = 4)", "80.0 ± 0.0", "-; 1.7†", "76.1"]

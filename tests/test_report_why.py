@@ -4,7 +4,7 @@ import os
 
 import pytest
 import stand_in
-from test_report import report, row
+from test_report import report, row, written_report
 
 import exp_why_bs
 from common.report.claims import list_claims
@@ -89,7 +89,7 @@ ROOT = "the rate does not grow with the square root of the batch size"
 
 
 def test_an_empty_store_says_so_in_a_line_for_each_study(fill):
-    text = section(report())
+    text = section(written_report())
     assert "The store holds nothing of this study; `python exp_why_bs.py --instances 4` fills it." in text
     assert "No task has 8 scored runs of one checkpoint that differ in batch size and rate alone" in text
     assert "The store holds nothing of this design; `python exp_why_bs.py --grid crossed` fills it." in text
@@ -140,7 +140,7 @@ def test_reasons_that_another_task_has_decided_are_named_beside_them(filling):
 
 def test_the_table_has_every_condition_and_the_rates_that_were_found(filling):
     filling()
-    text = section(report())
+    text = section(written_report())
     assert row(text, "as is") == ["as is", "79.0 ± 0.1 (n = 4)", "77.0 ± 0.0 (n = 4)", "76.0 ± 0.0 (n = 4)",
                                   "75.0 ± 0.0 (n = 4)", "74.0 ± 0.1 (n = 4)"]
     assert row(text, "rate by square root")[3:] == row(text, "as is")[3:4] + ["76.5 ± 0.0 (n = 4)", "77.0 ± 0.1 (n = 4)"]
@@ -277,7 +277,7 @@ def fill_scales(filling, score, rates=(5e-6, 2e-5, 8e-5), sizes=(2, 8, 32)):
 
 def test_scores_on_one_curve_of_the_noise_scale(filling):
     fill_scales(filling, lambda rate, size: 0.75 - 0.002 * (rate - size + 1) ** 2)
-    text = report()
+    text = written_report()
     # g in steps of 4: five scales, 18 runs. Each pair is +-0.001 about the curve: slope 0 on 18 - 5 - 1 degrees of freedom
     # residual 18e-6 / 12; x within the scales: 2 scales of two sizes 2 apart, 4 runs each of 1: 8, twice; 12 of -2, 0, 2: 16
     half = 2.178813 * math.sqrt(1.5e-6 / (4 + 4 + 16))

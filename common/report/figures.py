@@ -117,13 +117,13 @@ def _wrap(title: str) -> str:
     return "\n".join(lines)
 
 
-def to_png(ax) -> bytes:
-    """The figure of these axes as a PNG: the same bytes each time, with neither date nor program in it."""
+def to_png(figure) -> bytes:
+    """A figure as a PNG: the same bytes each time, with neither date nor program in it."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     file = io.BytesIO()
     # savefig draws all twice where there is a layout to be made
-    FigureCanvasAgg(ax.figure).print_png(file, metadata={"Software": None})
+    FigureCanvasAgg(figure).print_png(file, metadata={"Software": None})
     return file.getvalue()
 
 

@@ -22,16 +22,14 @@ class Markdown(str):
 class Page:
     """What the sections hand to the page beside their Markdown."""
 
-    figures: dict[str, bytes] = field(default_factory=dict)
-    """File name below `figures/` -> PNG."""
+    figures: dict = field(default_factory=dict)
+    """File name below `figures/` -> the figure, of matplotlib, which is not drawn yet."""
     shown: set[str] = field(default_factory=set)
     """Hashes of the configurations whose runs stand in some table."""
 
     def draw(self, name: str, ax) -> str:
-        """Keeps a picture of these axes under this file name; returns the name."""
-        from common.report.figures import to_png
-
-        self.figures[name] = to_png(ax)
+        """Keeps the figure of these axes under this file name; returns the name."""
+        self.figures[name] = ax.figure
         return name
 
     def show(self, cells: Iterable) -> None:
