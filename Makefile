@@ -19,8 +19,9 @@ demo: .venv/ready
 	$(BIN)/python exp_bs_mrpc.py --demo
 	$(BIN)/python make_report.py --demo
 
+# Three at a time on two cores: tests of processes, servers and signals wait much.
 test: check
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 3 --dist loadfile
 
 check: .venv/all
 	$(BIN)/ruff check .
