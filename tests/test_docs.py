@@ -253,8 +253,8 @@ def test_the_readme_says_what_the_committed_store_and_report_say():
     connection.close()
     assert [max((cell for cell in mnli if cell[0] == size), key=mnli.get) for size in (64, 128)] == [(64, 2e-4), (128, 2e-4)]
     assert f"best at 2e-4, too: {mnli[64, 2e-4]:.1f} %, and {mnli[64, 1e-4]:.1f} % at 1e-4. Four runs of each" in text
-    assert f"Batch 128 scores best at 2e-4 as well ({mnli[128, 2e-4]:.1f} %); three of its 16 planned runs are not in.\n" in text
-    assert re.search(rf"128 is best at peak rate 1e-4 or 2e-4 +[|] MNLI dev_matched, {mini} +[|] 13 of 16 runs", report)
+    assert f"Batch 128 scores best at 2e-4 as well ({mnli[128, 2e-4]:.1f} %); one of its 16 planned runs is not in.\n" in text
+    assert re.search(rf"128 is best at peak rate 1e-4 or 2e-4 +[|] MNLI dev_matched, {mini} +[|] 15 of 16 runs", report)
     assert sorted(plain) == sorted(TASKS)
     assert f"{100 * plain['SST-2']:.1f} % on SST-2, {100 * plain['SNLI']:.1f} % on\n  SNLI; MRPC, RTE and WNLI stay" in text
     assert "- Not above the majority class by more than two standard errors of the set (MRPC, RTE, WNLI)." in report
