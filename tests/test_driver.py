@@ -17,9 +17,10 @@ from common import UserError
 from common.running.driver import Driver
 from common.running.executor import WorkerError
 from common.running.outbox import Outbox
-from common.running.planning import find_needs
+from common.running.planning import Need, find_needs
 from common.running.progress import Display
 from common.store.owner import Owner
+from common.store.store import Claim
 from common.studies.study import Study
 
 HERE = Path(__file__).parent
@@ -285,7 +286,7 @@ def test_a_run_that_another_driver_holds_is_waited_for(study, store, monkeypatch
 
 
 def test_whoever_waits_for_another_call_is_told_once(capsys):
-    display = Display(3)
+    display = Display([], lambda: 1)
     display.waiting(2)
     display.waiting(1)
     display.close()
@@ -293,10 +294,26 @@ def test_whoever_waits_for_another_call_is_told_once(capsys):
         "waiting for 2 runs that another call is training; if that call dies, training goes on here\n")
 
 
+def test_each_line_says_how_long_the_study_takes_yet(capsys, config):
+    """The long run comes first: its minute says 20 seconds for each of the others."""
+    short = make_config(batch_size=64)
+    display = Display([Need(config, 0, [0], [0], [], 30.0), Need(short, 0, [0, 1], [0, 1], [], 10.0)], lambda: 1)
+    display.started(Claim(1, config, 0, 0))
+    display.finished(Claim(1, config, 0, 0), make_result(0.7, total_seconds=60.0))
+    display.found(short, 0)
+    display.started(Claim(3, short, 1, 0))
+    display.failed(short, 1, ValueError("no"))
+    display.close()
+    assert capsys.readouterr().err == (
+        "[1/3] MRPC batch=8 rate=2e-5 instance=0  dev accuracy 0.7000  1m00s  40s left\n"
+        "[2/3] MRPC batch=64 rate=2e-5 instance=0  was trained by another process  20s left\n"
+        "[3/3] MRPC batch=64 rate=2e-5 instance=1  FAILED: no  0s left\n")
+
+
 def test_a_log_on_a_full_disk_does_not_stop_a_study(monkeypatch, config):
     with open("/dev/full", "w", buffering=1) as full:
         monkeypatch.setattr(sys, "stderr", full)
-        display = Display(1)
+        display = Display([Need(config, 0, [0], [0], [], None)], lambda: 1)
         display.failed(config, 0, ValueError("no"))
         display.close()
         assert display.done == 1

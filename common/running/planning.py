@@ -1,10 +1,10 @@
 """What of a study is missing: how many instances of each configuration are there, and which runs have to be trained."""
 import dataclasses
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from common.running.estimates import estimate_run
+from common.running.estimates import count_work, estimate_run
 from common.store.schema import FINISHED
 from common.store.store import MAX_FAILURES, RunState, Store
 from common.studies.config import RunConfig
@@ -78,6 +78,15 @@ def split_needs(needs: list[Need], instances: int) -> tuple[list[Need], list[Nee
 def count_missing(needs: list[Need]) -> int:
     """Runs that have to be trained."""
     return sum(len(need.missing) for need in needs)
+
+
+def list_costs(needs: Sequence[Need]) -> dict[RunConfig, float]:
+    """What each missing run of a configuration costs beside the others: its estimated seconds; what it computes, if some have
+    no estimate."""
+    missing = [need for need in needs if need.missing]
+    if all(need.seconds for need in missing):
+        return {need.config: need.seconds or 0.0 for need in missing}
+    return {need.config: count_work(need.config, TASKS[need.config.task].train_rows) for need in missing}
 
 
 def estimate_seconds(needs: list[Need], workers: int) -> float | None:

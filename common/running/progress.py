@@ -3,10 +3,12 @@ import contextlib
 import itertools
 import sys
 import threading
-import time
+from collections.abc import Callable, Sequence
 
 from tqdm import tqdm
 
+from common.running.planning import Need, count_missing, list_costs
+from common.running.time_left import TimeLeft
 from common.store.store import Claim
 from common.studies.config import RunConfig
 from common.studies.names import count, name_run, show_seconds
@@ -23,20 +25,24 @@ class Display:
     """Shows a study's progress on stderr.
 
     Args:
-      total: runs to train.
+      needs: the configurations with the runs to train.
+      places: how many are trained at a time.
     """
 
-    def __init__(self, total: int):
-        self.total, self.done = total, 0
+    def __init__(self, needs: Sequence[Need], places: Callable[[], int]):
+        costs = list_costs(needs)
+        self._left = TimeLeft({(need.config.hash, number): costs[need.config] for need in needs for number in need.missing},
+                              places)
+        self.total, self.done = count_missing(needs), 0
         self._told_waiting = False
-        self._began = time.monotonic()
         self._bars_shown = sys.stderr.isatty()
         self._lock = threading.Lock()
-        self._study = tqdm(total=total, desc="study", unit="run", position=0, disable=None, leave=False,
+        self._study = tqdm(total=self.total, desc="study", unit="run", position=0, disable=None, leave=False,
                            bar_format="{desc}: {n_fmt}/{total_fmt} runs |{bar}| {elapsed}{postfix}")
         self._bars: dict[tuple[str, int], tqdm] = {}
 
     def started(self, claim: Claim) -> None:
+        self._left.begin((claim.config.hash, claim.instance))
         if self._bars_shown:
             taken = {abs(bar.pos) for bar in self._bars.values()}
             place = next(number for number in itertools.count(1) if number not in taken)
@@ -61,7 +67,8 @@ class Display:
                           (" collapsed" if row["collapsed"] else "") for row in result.evaluations)
         self._close_bar(claim.config, claim.instance)
         self._line(claim.config, claim.instance,
-                   ("diverged" if result.diverged else scores) + f"  {show_seconds(result.total_seconds)}")
+                   ("diverged" if result.diverged else scores) + f"  {show_seconds(result.total_seconds)}",
+                   None if result.diverged else result.total_seconds)
 
     def failed(self, config: RunConfig, instance: int, error: BaseException) -> None:
         self._close_bar(config, instance)
@@ -70,6 +77,7 @@ class Display:
     def lost(self, claim: Claim) -> None:
         """Another process took the run over; `found`, `failed` or `started` tells later what became of it."""
         self._close_bar(claim.config, claim.instance)
+        self._left.give_back((claim.config.hash, claim.instance))
 
     def away(self, error: Exception, in_work: int) -> None:
         """The store cannot be used any more; running trainings are finished."""
@@ -95,9 +103,11 @@ class Display:
             if bar is not None:
                 bar.close()
 
-    def _line(self, config: RunConfig, instance: int, text: str) -> None:
+    def _line(self, config: RunConfig, instance: int, text: str, seconds: float | None = None) -> None:
         self.done += 1
-        left = (time.monotonic() - self._began) / self.done * (self.total - self.done)
-        say(f"[{self.done}/{self.total}] {name_run(config, instance)}  {text}  {show_seconds(left)} left")
-        self._study.set_postfix_str(f"{show_seconds(left)} left", refresh=False)
+        self._left.end((config.hash, instance), seconds)
+        left = self._left.seconds()
+        words = "" if left is None else f"{show_seconds(left)} left"
+        say(f"[{self.done}/{self.total}] {name_run(config, instance)}  {text}" + (f"  {words}" if words else ""))
+        self._study.set_postfix_str(words, refresh=False)
         self._study.update(1)

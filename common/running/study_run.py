@@ -208,7 +208,7 @@ class StudyRun:
         with stopping_on_sigterm():
             executor = self._open_executor()
             say(_announce(total, executor.places(), estimate_seconds(needs, executor.places()), train is retrain))
-            display = Display(total)
+            display = Display(needs, executor.places)
             executor.on_report = display.progress
             threads = self.options.share_threads(needs)
             make_job = functools.partial(self._make_job, threads)

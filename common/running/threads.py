@@ -2,10 +2,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from common.running.estimates import count_work
-from common.running.planning import Need, count_missing
+from common.running.planning import Need, count_missing, list_costs
 from common.studies.config import RunConfig
-from common.studies.tasks import TASKS
 
 
 @dataclass(frozen=True)
@@ -35,12 +33,9 @@ def share_cores(needs: Sequence[Need], workers: int, cores: int) -> Threads:
     Args:
       workers: runs at a time, at most.
     """
-    missing = [need for need in needs if need.missing]
-    costs = {need.config: need.seconds or 0.0 for need in missing}
-    if not all(costs.values()):
-        costs = {config: count_work(config, TASKS[config.task].train_rows) for config in costs}
-    numbers = {need.config: len(need.missing) for need in missing}
-    if count_missing(missing) <= min(workers, cores):
+    costs = list_costs(needs)
+    numbers = {need.config: len(need.missing) for need in needs if need.missing}
+    if count_missing(needs) <= min(workers, cores):
         usual, shares = 1, _share_all(costs, numbers, cores)
     else:
         usual, even = max(1, cores // workers), sum(number * costs[config] for config, number in numbers.items()) / cores
