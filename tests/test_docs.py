@@ -250,8 +250,8 @@ def test_the_readme_says_what_the_committed_store_and_report_say():
     best = [f"{100 * connection.execute(ONE_CELL, cell).fetchone()[0]:.1f} %" for cell in
             ((64, 2e-4), (128, 3e-4), (8, 8e-5), (64, 1.2e-3), (128, 1.2e-3))]
     plain = dict(connection.execute(PLAIN))
-    mnli, snli = ({(size, rate): 100 * score for size, rate, score in connection.execute(BY_RATE, data)} for data in
-                  (("MNLI", "dev_matched", None), ("SNLI", "dev", 4000)))
+    mnli, snli, part = ({(size, rate): 100 * score for size, rate, score in connection.execute(BY_RATE, data)} for data in
+                  (("MNLI", "dev_matched", None), ("SNLI", "dev", 4000), ("MNLI", "dev_matched", 4000)))
     connection.close()
     assert [max((cell for cell in mnli if cell[0] == size), key=mnli.get) for size in (64, 128)] == [(64, 2e-4), (128, 2e-4)]
     assert f"both batch sizes score best at 2e-4: 64 has {mnli[64, 2e-4]:.1f} % ({mnli[64, 1e-4]:.1f} % at\n  1e-4)" in text
@@ -259,6 +259,8 @@ def test_the_readme_says_what_the_committed_store_and_report_say():
     assert sorted(plain) == sorted(TASKS)
     assert f"{100 * plain['SST-2']:.1f} % on SST-2, {100 * plain['SNLI']:.1f} % on\n  SNLI; MRPC, RTE and WNLI stay" in text
     assert "- Not above the majority class by more than two standard errors of the set (MRPC, RTE, WNLI)." in report
+    assert f"4,000 rows of MNLI ({part[2, 2e-5]:.1f} % and {part[64, 2e-5]:.1f} %) it is gone with equal steps, too\n" in text
+    assert re.search(r"more steps in as many epochs [(]37 runs; [^;()]*; also on MNLI[)], a rate that does not grow in", report)
     assert f"4,000 rows of SNLI ({small[2]} at batch size 2, {small[64]} at 64)" in text
     assert f"2e-5 (**supported**): {scores[2]} at batch size 2, {scores[8]} at 8, {scores[64]} at 64.\n" in text
     assert f"twice as large (**supported**): {minilm[2]}, {minilm[8]} and {minilm[64]}.\n" in text
