@@ -1,5 +1,5 @@
 # make demo        creates the environment, then runs a study and its report on a small sample (two minutes after installation)
-# make test        creates the environment, then runs the checks and the tests (about eleven minutes on two cores)
+# make test        creates the environment, then runs the checks and the tests (about seven minutes on two cores)
 # make check       checks style (ruff) and types (mypy)
 # make chaos       kills, stops, races and damages what runs, many times (half an hour); docs/reliability.md has the outcomes
 # make lock        brings the lock files up to date with pyproject.toml; pinned versions that still fit stay
