@@ -50,6 +50,27 @@ def test_mnli_has_a_table_and_a_figure_for_each_set_and_published_values_on_one(
         "mini-mnli-dev-matched.png", "mini-mnli-dev-mismatched.png"]
 
 
+def test_an_instance_that_lies_apart_in_nearly_every_cell_is_named(fill):
+    checkpoint = fill.checkpoint("mini", GOOGLE)
+    for number, (batch_size, rate) in enumerate([(size, rate) for size in (64, 128) for rate in RATES]):
+        others, last = [0.63, 0.64, 0.65], 0.60 if number else 0.64
+        cell(fill, checkpoint, batch_size, rate, *others[number % 3:], *others[:number % 3], last, task="SNLI")
+    text = section(report())
+    # Below the others by 4 points in seven cells and by 0 in one; chance: 4 * (8 * 3 + 1) / 4 ** 8 = 0.0015
+    assert "- Instance 3 has the lowest score in 7 of 8 cells, on average 3.5 points below the others: its head has" in text
+    assert text.count("has the lowest score") == 1 and "has the highest score" not in text
+
+
+def test_an_instance_that_is_lowest_no_more_often_than_chance_explains_is_not_named(fill):
+    checkpoint = fill.checkpoint("mini", GOOGLE)
+    for number, (batch_size, rate) in enumerate([(size, rate) for size in (64, 128) for rate in RATES]):
+        scores = [0.63, 0.64, 0.65, 0.66]
+        turned = number % 4 if number > 3 else 0  # instance 0 lowest in five cells of eight: 4 * 1789 / 4 ** 8 = 0.109
+        cell(fill, checkpoint, batch_size, rate, *scores[turned:], *scores[:turned], task="SNLI")
+    text = section(report())
+    assert "SNLI" in text and "has the lowest score" not in text and "has the highest score" not in text
+
+
 def test_the_title_of_a_figure_names_the_set_where_the_task_has_several(fill, monkeypatch):
     titles, new_axes = [], figures.new_axes
     monkeypatch.setattr(figures, "new_axes", lambda title, **size: titles.append(title) or new_axes(title, **size))

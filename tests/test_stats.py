@@ -7,6 +7,7 @@ from common.report.statistics import (
     Effect,
     Interval,
     Spread,
+    binomial_tail,
     contrast,
     count_instances,
     count_levels,
@@ -60,6 +61,13 @@ def test_values_that_are_not_finite_are_refused(value):
 @pytest.mark.parametrize(("share", "rows", "error"), [(0.5, 100, 0.05), (0.7, 408, 0.022687), (1.0, 10, 0.0)])
 def test_sampling_error(share, rows, error):
     assert sampling_error(share, rows) == pytest.approx(error, abs=1e-6)
+
+
+def test_so_many_of_some_trials_by_hand():
+    # six, seven or eight of eight: (28 * 9 + 8 * 3 + 1) / 4 ** 8
+    assert binomial_tail(6, 8, 0.25) == pytest.approx(277 / 65536)
+    assert binomial_tail(0, 8, 0.25) == pytest.approx(1)
+    assert binomial_tail(5, 5, 0.2) == pytest.approx(0.00032)
 
 
 def test_trend_of_four_points():

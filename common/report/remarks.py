@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from common.report.judging.rules import equals_majority, has_majority, is_above_floor
 from common.report.page import FEWEST, Markdown, count, escape, show_number
 from common.report.results import Cell, Group, Results
-from common.report.statistics import mean_interval, sampling_error
+from common.report.statistics import binomial_tail, mean_interval, sampling_error
 from common.report.templates import say
 
 _say = functools.partial(say, file="remarks")
@@ -20,6 +20,8 @@ LISTED = 6
 """Incomplete cells that are named."""
 SHOWN = 3
 """Different reasons or errors that are shown, and different values of a mixed environment."""
+RARE = 0.01
+"""An instance is named if chance makes one that is lowest, or highest, in as many cells less often than this."""
 ENVIRONMENT_FIELDS = {"processor": "processor", "cores": "cores", "threads": "threads of a run", "platform": "platform",
                       "python": "Python", "tensorflow": "TensorFlow", "tf_models": "Model Garden", "numpy": "NumPy",
                       "settings": "switches that change arithmetic", "gpu": "GPU"}
@@ -29,7 +31,8 @@ def list_remarks(group: Group, name: Name, command: str) -> list[Markdown]:
     """Lines about the runs of a group; `command` is what trains the missing ones."""
     lines = list_run_remarks(group.cells, name, command)
     for each in group.evaluation_sets:
-        about = [*_rows(group, each), *_collapsed(group, name, each), *_uninformative(group, name, each)]
+        about = [*_rows(group, each), *_collapsed(group, name, each), *_uninformative(group, name, each),
+                 *_lies_apart(group, each)]
         lines += [Markdown(f"{escape(each)}: {line}") for line in about] if len(group.evaluation_sets) > 1 else about
     return lines
 
@@ -125,6 +128,23 @@ def _uninformative(group: Group, name: Name, evaluation_set: str) -> list[Markdo
             unclear.append(name(cell))
     return [_say(kind, cells=Markdown("; ".join(each)))
             for kind, each in (("uninformative", equal), ("not_above", unclear)) if each]
+
+
+def _lies_apart(group: Group, evaluation_set: str) -> list[Markdown]:
+    """Instances whose score is the lowest, or the highest, in more cells than chance explains: their head is the same in all."""
+    cells = [scores for cell in group.cells if len(scores := cell.scores(evaluation_set)) >= FEWEST]
+    instances = set.intersection(*map(set, cells)) if cells else set()
+    if len(instances) < FEWEST:
+        return []
+    lines = []
+    for instance in sorted(instances):
+        gaps = [[scores[instance] - scores[other] for other in instances - {instance}] for scores in cells]
+        for end, number in (("lowest", sum(max(each) < 0 for each in gaps)), ("highest", sum(min(each) > 0 for each in gaps))):
+            if len(instances) * binomial_tail(number, len(cells), 1 / len(instances)) < RARE:
+                mean = mean_interval([gap for each in gaps for gap in each]).mean
+                lines.append(_say("lies_apart", instance=instance, end=end, number=number, cells=len(cells),
+                                  gap=show_number(100 * abs(mean)), side="below" if mean < 0 else "above"))
+    return lines
 
 
 def _most_frequent(texts: list[str]) -> str:

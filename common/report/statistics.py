@@ -97,6 +97,11 @@ def sampling_error(p: float, rows: int) -> float:
     return math.sqrt(p * (1 - p) / rows)
 
 
+def binomial_tail(hits: int, trials: int, p: float) -> float:
+    """Probability of at least so many hits in independent trials that hit with probability p each."""
+    return sum(math.comb(trials, k) * p**k * (1 - p) ** (trials - k) for k in range(hits, trials + 1))
+
+
 def mean_effect(values: Sequence[float]) -> Effect | None:
     """Mean of the values against 0, by Student's t test; of differences within pairs it is the paired t test.
 
