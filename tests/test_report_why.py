@@ -7,6 +7,7 @@ import stand_in
 from test_report import report, row, written_report
 
 import exp_why_bs
+from common.report import figures
 from common.report.claims import list_claims
 from common.report.comparisons import LABELS, find_comparisons
 from common.report.page import Page
@@ -125,6 +126,17 @@ def test_reasons_with_what_their_verdicts_compare(filling):
             "runs; without it +0.0 points at batch 2 and +0.0 at 64), one rate for every batch size (40 runs; without it "
             "+0.0 points at batch 2 and +0.0 at 64); **undecided** a rate that does not grow in proportion to the batch "
             "size (36 runs; without it −1.5 points at batch 2 and +1.0 at 64).") in text
+
+
+def test_the_title_of_the_figure_names_every_panel_that_is_a_reason_and_is_not_cut(fill, monkeypatch):
+    drawn, new_panels = [], figures.new_panels
+    monkeypatch.setattr(figures, "new_panels", lambda *words: drawn.append(new_panels(*words)) or drawn[-1])
+    filling = Filling(fill, checkpoint="standin_uncased_L-4_H-256_A-4")
+    filling(dropout_0=0.0, linear=0.02, best_rate=0.0)
+    report()
+    assert drawn[0][0].figure.get_suptitle().replace("\n", " ") == (
+        "MRPC: small batches keep less than half of their advantage with dropout 0, as many steps, rate in proportion, rate by "
+        "square root, best rate of each (standin_uncased_L-4_H-256_A-4)")
 
 
 def test_reasons_that_another_task_has_decided_are_named_beside_them(filling):

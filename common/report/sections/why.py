@@ -100,9 +100,10 @@ def _draw(comparison: Comparison, evaluation_set: str, claims: dict[str, Line]):
     """Score against batch size: a panel for each condition, with the means as is in all of them."""
     group = comparison.group
     shown = [name for name, cells in comparison.lines.items() if _is_scored(cells, evaluation_set)]
-    verdicts = [each for key in REASONS for each in claims[key].verdicts
-                if (each.group.id, each.evaluation_set) == (group.id, evaluation_set)]
-    title = say("figure_why", plain=True, subject=group.name_set(evaluation_set), group=group, verdicts=verdicts)
+    outcomes = {LABELS[condition]: each.outcome for key, condition in REASONS.items() for each in claims[key].verdicts
+                if (each.group.id, each.evaluation_set) == (group.id, evaluation_set)}
+    title = say("figure_why", plain=True, subject=group.name_set(evaluation_set), group=group, outcomes=outcomes.values(),
+                supported=[label for label, outcome in outcomes.items() if outcome == "supported"])
     panels = figures.new_panels(title, [LABELS[name] for name in shown])
     as_is = {size: 100 * cell.interval(evaluation_set).mean for size, cell in comparison.lines["as_is"].items()
              if cell.scored(evaluation_set)}
