@@ -18,7 +18,7 @@ def judge_cola(group: Group, about: str) -> list[Verdict]:
     ended = sum(len(cell.ended) for cell in group.cells)
     outcome, reason = decide([run.evaluations[name] for run in runs])
     if any(len(cell.ended) < max(claim.instances, cell.asked) for cell in group.cells):
-        outcome, reason = Outcome.SO_FAR, because("incomplete", ended=ended, planned=planned)
+        outcome, reason = Outcome.SO_FAR, because("incomplete", ended=ended, planned=planned, scored=len(runs))
     return [Verdict(claim, outcome, group, name, about, scored=len(runs), planned=planned,
                     seen=sum(was_seen(run, group) for run in runs), reason=reason,
                     diverged=sum(len(cell.where_status("diverged")) for cell in group.cells))]

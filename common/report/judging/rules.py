@@ -198,7 +198,8 @@ def _conclude(verdict: Verdict, question: Question, test: Measured, checked: Out
       level: see `find_needed`.
     """
     if not question.is_complete:
-        reason = because("incomplete", ended=sum(len(cell.ended) for cell in question.cells), planned=question.planned)
+        ended = sum(len(cell.ended) for cell in question.cells)
+        reason = because("incomplete", ended=ended, planned=question.planned, scored=verdict.scored)
         return dataclasses.replace(verdict, outcome=Outcome.SO_FAR, corrected=None, reason=reason)
     if checked != verdict.outcome:
         reason = because("depends_on_collapsed", cells=verdict.collapsed)
