@@ -78,13 +78,24 @@ def list_places(lines: Sequence[Line]) -> list[list[Line]]:
 
 
 def pick_same_place(lines: Sequence[Line]) -> list[Line]:
-    """These claims as the group and evaluation set with the strongest evidence tells them: its verdict is each one's first."""
-    first = min((line.best for line in lines if line.best), key=_weakness, default=None)
-    if first is None:
+    """These claims as one group and evaluation set tells them: its verdict is each one's first.
+
+    Google's checkpoint comes first, then the place where the most of these claims have a verdict, then the strongest evidence.
+    """
+    places: dict[tuple, list[Verdict]] = {}
+    for verdict in (each for line in lines for each in line.verdicts):
+        places.setdefault((verdict.group.id, verdict.evaluation_set), []).append(verdict)
+    if not places:
         return []
+    chosen = min(places.values(), key=_weakness_of_place)
     return [replace(line, verdicts=(verdict, *(each for each in line.verdicts if each is not verdict)))
-            for line in lines for verdict in line.verdicts
-            if (verdict.group.id, verdict.evaluation_set) == (first.group.id, first.evaluation_set)]
+            for line in lines for verdict in line.verdicts if verdict in chosen]
+
+
+def _weakness_of_place(verdicts: Sequence[Verdict]) -> tuple:
+    """Sorts the places of `pick_same_place`."""
+    strongest = min(map(_weakness, verdicts))
+    return strongest[0], sum(each.outcome is Outcome.SO_FAR for each in verdicts) - len(verdicts), strongest
 
 
 def show_line(line: Line) -> dict:
