@@ -131,12 +131,13 @@ def test_reasons_with_what_their_verdicts_compare(filling):
 def test_the_title_of_the_figure_names_every_panel_that_is_a_reason_and_is_not_cut(fill, monkeypatch):
     drawn, new_panels = [], figures.new_panels
     monkeypatch.setattr(figures, "new_panels", lambda *words: drawn.append(new_panels(*words)) or drawn[-1])
-    filling = Filling(fill, checkpoint="standin_uncased_L-4_H-256_A-4")
+    name = "standin_uncased_L-4_H-256_A-4_of_a_million_steps_on_another_corpus"
+    filling = Filling(fill, checkpoint=name)
     filling(dropout_0=0.0, linear=0.02, best_rate=0.0)
     report()
     assert drawn[0][0].figure.get_suptitle().replace("\n", " ") == (
         "MRPC: small batches keep less than half of their advantage with dropout 0, as many steps, rate in proportion, rate by "
-        "square root, best rate of each (standin_uncased_L-4_H-256_A-4)")
+        f"square root, best rate of each ({name})")
 
 
 def test_reasons_that_another_task_has_decided_are_named_beside_them(filling):

@@ -111,9 +111,9 @@ def _new_figure(height: float):
 
 
 def _wrap(title: str) -> str:
-    """A title of at most three lines, in letters that the font has."""
+    """A title of at most five lines, in letters that the font has."""
     plain = title.replace("−", "-").encode("latin-1", "replace").decode("latin-1")
-    lines = textwrap.wrap(plain, 72, max_lines=3, placeholder=" ...")
+    lines = textwrap.wrap(plain, 72, max_lines=5, placeholder=" ...")
     return "\n".join(lines)
 
 
