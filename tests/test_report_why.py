@@ -137,7 +137,7 @@ def test_the_title_of_the_figure_names_every_panel_that_is_a_reason_and_is_not_c
     report()
     assert drawn[0][0].figure.get_suptitle().replace("\n", " ") == (
         "MRPC: small batches keep less than half of their advantage with dropout 0, as many steps, rate in proportion, rate by "
-        f"square root, best rate of each ({name})")
+        f"square root or best rate of each ({name})")
 
 
 def test_reasons_that_another_task_has_decided_are_named_beside_them(filling):
