@@ -1,6 +1,7 @@
 """The report on small stores, filled row by row: literal lines of REPORT.md, and pictures that are there."""
 import hashlib
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -162,6 +163,19 @@ def test_the_first_screen_says_whether_another_checkpoint_agrees(fill, other, se
     opening = report().split("## Contents")[0]
     assert row(opening, f"{SMALLER} (the original)")[1] == outcome
     assert "second" not in opening if sentence is None else sentence in opening
+
+
+def test_checkpoints_that_agree_share_a_sentence_and_those_that_do_not_come_last(fill):
+    for digest, name, slope in (("a", "mini", -2), ("b", "second", 1), ("c", "third", -1), ("d", "fourth", -1)):
+        checkpoint = fill.checkpoint(name, digest * 64)
+        for place, size in enumerate(SIZES):
+            fill.cell(checkpoint, size, [310 + 3 * slope * place + number for number in range(5 if name == "mini" else 4)])
+    opening = report().split("## Contents")[0]
+    assert row(opening, f"{SMALLER} (the original)")[1] == (
+        "**supported** (also with fourth and with third; **contradicted** with second)")
+    said = re.sub(r" [(][^)]*[)]", "", opening)
+    assert ("That smaller batches do better is also **supported** with fourth and with third. "
+            "That smaller batches do better is **contradicted** with second.\n") in said
 
 
 def test_pictures_are_linked_relatively_with_alternative_text_and_are_the_same_each_time(fill):

@@ -163,6 +163,15 @@ def test_why_is_answered_where_the_most_reasons_have_a_verdict(filling):
         "**contradicted** (also on RTE)", "MRPC, mini: 40 runs"]
 
 
+def test_a_checkpoint_that_agrees_on_two_tasks_is_named_once(fill):
+    """All five reasons of `deep` are in on MRPC; `mini` has that of the square root on RTE and on SNLI."""
+    Filling(fill, checkpoint="deep")()
+    other = Filling(fill)
+    for other.task in ("RTE", "SNLI"):
+        other("as_is", "sqrt")
+    assert "at 64; also with mini on RTE and on SNLI); **contradicted** dropout in training (40" in report()
+
+
 def test_the_table_has_every_condition_and_the_rates_that_were_found(filling):
     filling()
     text = section(written_report())

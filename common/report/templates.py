@@ -54,7 +54,7 @@ def _environment(plain: bool):
     environment.globals |= {"table": table, "lines": lines, "say": say, "brackets": partial(_brackets, environment.finalize)}
     environment.filters |= {"percent": show_percent, "number": show_number, "rate": show_rate, "plural": count, "ours": Markdown,
                             "words": join_words, "effect": show_effect_in_words, "points": lambda share: f"{100 * share:.2f}",
-                            "runs": show_runs, "outcome": show_outcome, "others": show_others, "beside": show_other_place,
+                            "runs": show_runs, "outcome": show_outcome, "others": show_others, "beside": show_other_places,
                             "change": show_change, "with_sets": _with_sets}
     return environment
 
@@ -107,23 +107,37 @@ def show_outcome(verdict) -> Markdown:
 
 def show_others(line) -> Markdown:
     """What weaker evidence on a claim says where it has decided: `also on SNLI; **contradicted** with mini`, or nothing."""
-    places: dict[str, list[Markdown]] = {}
-    for each in sorted(line.elsewhere, key=lambda each: each.outcome != line.best.outcome):
-        word = "also" if each.outcome == line.best.outcome else show_outcome(each)
-        places.setdefault(word, []).append(show_other_place(each, line.best))
-    return Markdown("; ".join(f"{word} {join_words(found)}" for word, found in places.items()))
+    best, places = line.best, {}
+    for each in sorted(line.elsewhere, key=lambda each: (each.outcome != best.outcome, _has_other_checkpoint(each, best))):
+        word = "also" if each.outcome == best.outcome else show_outcome(each)
+        places.setdefault(word, {}).setdefault(each.group.checkpoint.digest, []).append(each)
+    return Markdown("; ".join(f"{word} {join_words([show_other_places(same, best) for same in found.values()])}"
+                              for word, found in places.items()))
 
 
-def show_other_place(verdict, best) -> Markdown:
-    """Where weaker evidence is from, beside the strongest: `on SNLI`, `with mini`, `on MRPC, first 500 training rows`."""
-    group = verdict.group
-    words = [f"on {escape(group.task)}"] if group.task != best.group.task else []
-    if group.checkpoint.digest != best.group.checkpoint.digest:
-        words.append(f"with {escape(group.name or group.checkpoint.name)}")
-    if not words:
-        place = ", ".join(filter(None, [group.name_set(verdict.evaluation_set), group.title_without_task]))
-        words.append(f"on {escape(place)}")
-    return Markdown(" ".join(words))
+def show_other_places(verdicts: Sequence, best) -> Markdown:
+    """Where weaker evidence is from, beside the strongest: `on SNLI`, `with mini`, `on MRPC, first 500 training rows`.
+
+    Args:
+      verdicts: of one checkpoint, which is named once: `with mini on RTE and on SNLI`.
+      best: the strongest evidence.
+    """
+    group, tasks = verdicts[0].group, [each.group.task for each in verdicts]
+    if not _has_other_checkpoint(verdicts[0], best):
+        return join_words([f"on {_name_place(each, best)}" for each in verdicts])
+    places = [] if tasks == [best.group.task] else [f"on {task}" for task in tasks]
+    return Markdown(f"with {escape(group.name or group.checkpoint.name)} {join_words(places)}".rstrip())
+
+
+def _has_other_checkpoint(verdict, best) -> bool:
+    return verdict.group.checkpoint.digest != best.group.checkpoint.digest
+
+
+def _name_place(verdict, best) -> str:
+    """`SNLI`; on the task of the strongest evidence what else is different: `MRPC, first 500 training rows`."""
+    if verdict.group.task != best.group.task:
+        return verdict.group.task
+    return ", ".join(filter(None, [verdict.group.name_set(verdict.evaluation_set), verdict.group.title_without_task]))
 
 
 def table(rows: Sequence[Mapping], columns: Mapping[str, str]) -> Markdown:
