@@ -160,7 +160,7 @@ def test_why_is_answered_where_the_most_reasons_have_a_verdict(filling):
     assert "- **Why?** Five reasons were tested on RTE (mini) by taking each away: **supported** a rate that does not" in text
     assert "dropout in training (40 runs; without it +0.0 points at batch 2 and +0.0 at 64; also on MRPC), one rate" in text
     assert row(text, f"small batches do better because {DROPOUT} (an open question of the original)")[1:4:2] == [
-        "**contradicted** (also on RTE)", "MRPC, mini: 40 runs"]
+        "**contradicted** (also on MRPC)", "RTE, mini: 40 runs"]
 
 
 def test_a_checkpoint_that_agrees_on_two_tasks_is_named_once(fill):

@@ -27,7 +27,7 @@ def build_report(store: Store) -> tuple[str, dict]:
     To draw the figures takes half of a report's time: `draw_figures`.
     """
     from common.report.checkpoints import is_demo
-    from common.report.claims import list_claims
+    from common.report.claims import list_claims, pick_same_place
     from common.report.judging import judge_all
     from common.report.page import Markdown, Page
     from common.report.results import read_results
@@ -36,6 +36,7 @@ def build_report(store: Store) -> tuple[str, dict]:
 
     results, page = read_results(store), Page()
     claims = {line.claim.key: line for line in list_claims(judge_all(results))}
+    claims |= {line.claim.key: line for line in pick_same_place([claims[key] for key in why.REASONS])}
     sections = (batch_size, learning_rate, why, all_glue, rows)
     studies = Markdown("\n\n".join(section.write(page, results, claims) for section in sections))
     end = appendix.write(page, results)
