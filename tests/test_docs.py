@@ -275,6 +275,9 @@ def test_the_readme_says_what_the_committed_store_and_report_say():
         rf"[|] {score[:4]} ± \d[.]\d [(]n = 4, at {2 if size == 2 else 8}e-5[)] +" for size, score in tuned.items()), report)
     assert re.search(rf"as many epochs are more steps +[|] MRPC, {mini} +[|] 37 runs .*[*][*]undecided", report)
     assert "With the stand-in on MRPC, whose scores lie close to the majority class, equal steps are **undecided**, too." in text
+    assert "Dropout\n  is **undecided** wherever its runs are all in." in text
+    assert [each for each in re.findall(r"because of dropout in training +[|] [^|]*[|] [0-9]+ runs .*?[*][*](.*?)[*][*]", report)
+            if each != "undecided"] == []
     for place in ("SNLI, standin_uncased_L-4_H-256_A-4, first 4000 training rows +[|] 41", "MRPC, minilm_L-6_H-384_A-12 +[|] 40"):
         assert re.search(rf"because of dropout in training +[|] {place} runs .*[*][*]undecided", report)
     assert re.search(r"because of dropout in training +[|] MNLI dev_matched, .*[|] 40 runs .*[*][*]undecided", report)
